@@ -1,0 +1,17 @@
+/*
+ * cache.h - Redis as a cache that may vanish: never needed for correctness.
+ *
+ * An entry holds its own key, so that no mix-up ever serves another's data.  200 ms budget a
+ * call; after a failure the connection is dropped and nothing is asked for a second.
+ */
+#ifndef ACTORS_CORE_CACHE_H
+#define ACTORS_CORE_CACHE_H
+#include "broker/base/str.h"
+
+struct cache;
+struct cache *cache_open(const char *url);	/* never fails; an empty URL caches nothing */
+bool cache_get(struct cache *, struct ctx *, const char *key, struct str *value);	/* in the arena */
+void cache_put(struct cache *, const char *key, struct str value, int ttl_ms);
+void cache_drop(struct cache *, const char *key);
+void cache_close(struct cache *);
+#endif

@@ -1,0 +1,54 @@
+/*
+ * db.h - one session of PostgreSQL and the named queries of sql/queries/.
+ *
+ * A query names the messages it takes and gives, in its comment lines:
+ *
+ *	-- name: schedules_list
+ *	-- in: schedules_list_row        (or - for none)
+ *	-- out: schedules_slot           (or - for none)
+ *
+ * Its :parameters are fields of `in`, its columns fields of `out` ("doctor.price" is a field of
+ * the object doctor).  A :parameter that leads through a list, :grants.slot_id, is the array of
+ * that field over all items, so that a batch is written by one statement.  Both are matched
+ * once, at connect; a name without a field fails the start.  Values go and come in binary where
+ * the type has an easy one (int, bool, time, text, bytes, uuid), as text otherwise (numeric).
+ * BYTES of 16 may stand for a uuid.  Absent and null fields are SQL's NULL.
+ */
+#ifndef ACTORS_CORE_DB_H
+#define ACTORS_CORE_DB_H
+#include "broker/msg.h"
+#include "query.h"
+
+struct db;
+
+/* Connects as healthmed_<domain> (domain NULL: as the URL says) and prepares the queries of that
+ * domain, i.e. of sql/queries/<domain>.sql.  unavailable, with the reason in why (256 bytes);
+ * internal when a query does not fit its messages. */
+err_t db_open(const char *url, const char *domain, struct db **, char *why) MUST_CHECK;
+void  db_close(struct db *);
+bool  db_is_up(const struct db *);	/* false once the connection was lost: db_open anew */
+
+/* All of these use c->db.  An error is one of: unavailable (the connection was lost, a serialization
+ * failure, a server that cannot just now: everything that says nothing about the data), timeout
+ * (statement_timeout), invalid (SQLSTATE classes 22 and 23 that have no row in db.c's table of
+ * constraints), or the code of the constraint's row. */
+err_t db_begin(struct ctx *, bool write) MUST_CHECK;	/* statement_timeout = time left of c->deadline */
+err_t db_commit(struct ctx *) MUST_CHECK;		/* unavailable: the outcome is unknown */
+void  db_rollback(struct ctx *);
+
+err_t db_exec(struct ctx *, enum query, const void *in) MUST_CHECK;
+err_t db_one(struct ctx *, enum query, const void *in, void *out) MUST_CHECK;	/* no row: not_found */
+/* Rows into an array in the arena, of the query's out message. */
+err_t db_list(struct ctx *, enum query, const void *in, void *items, size_t *n) MUST_CHECK;
+
+/* Pipelines: send several, then take the results in the same order; two round trips need two
+ * flushes.  After an error every later take of that flush says so too. */
+err_t db_send(struct ctx *, enum query, const void *in) MUST_CHECK;
+err_t db_flush(struct ctx *) MUST_CHECK;
+err_t db_take(struct ctx *, enum query, void *items, size_t *n) MUST_CHECK;	/* items may be NULL */
+err_t db_end(struct ctx *) MUST_CHECK;	/* after the last take of a flush */
+
+/* Whether the last error is one of the data (SQLSTATE class 22 or 23) or of the moment. */
+bool        db_is_poison(const struct db *);
+const char *db_sqlstate(const struct db *);	/* "" when the connection was lost */
+#endif

@@ -1,0 +1,54 @@
+/* digest.c - see digest.h.  Must not keep a key. */
+#include <assert.h>
+#include <sodium.h>
+#include "broker/base/digest.h"
+
+__attribute__((constructor)) static void settle_in(void)
+{
+	assert(sodium_init() >= 0);
+}
+
+struct digest digest_of(struct str key, const struct str *parts, size_t nparts)
+{
+	crypto_generichash_state s;
+	struct digest d;
+
+	(void) crypto_generichash_init(&s, key.n ? (const unsigned char *) key.p : NULL,
+				       key.n < 64 ? key.n : 64, sizeof d.b);
+	for (size_t i = 0; i < nparts; i++) {
+		const uint64_t n = parts[i].n;
+
+		(void) crypto_generichash_update(&s, (const unsigned char *) &n, sizeof n);
+		if (n > 0)
+			(void) crypto_generichash_update(&s, (const unsigned char *) parts[i].p, n);
+	}
+	(void) crypto_generichash_final(&s, d.b, sizeof d.b);
+	return d;
+}
+
+bool digest_eq(struct digest a, struct digest b)
+{
+	return sodium_memcmp(a.b, b.b, sizeof a.b) == 0;
+}
+
+void digest_random(void *out, size_t n)
+{
+	randombytes_buf(out, n);
+}
+
+size_t digest_text(const void *bytes, size_t n, char *out)
+{
+	const size_t size = sodium_base64_encoded_len(n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+
+	(void) sodium_bin2base64(out, size, bytes, n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	return size - 1;
+}
+
+bool digest_bytes(struct str text, void *out, size_t n)
+{
+	size_t got = 0;
+
+	return text.n == (4 * n + 2) / 3 &&
+	       sodium_base642bin(out, n, text.p, text.n, NULL, &got, NULL,
+				 sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 && got == n;
+}

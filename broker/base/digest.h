@@ -1,0 +1,20 @@
+/*
+ * digest.h - keyed and plain hashes, random bytes and their text forms.  The room of libsodium
+ * on this side of the house: BLAKE2b (RFC 7693), keyed it is a message authentication code.
+ */
+#ifndef BROKER_BASE_DIGEST_H
+#define BROKER_BASE_DIGEST_H
+#include "broker/base/str.h"
+
+struct digest { unsigned char b[16]; };
+
+/* The hash of parts, each with its length, so that ("ab","c") and ("a","bc") differ.  The key
+ * may be empty; of a longer one than 64 bytes, the first 64 count. */
+struct digest digest_of(struct str key, const struct str *parts, size_t nparts);
+bool          digest_eq(struct digest, struct digest);	/* in constant time */
+void          digest_random(void *out, size_t n);
+
+/* base64url without padding (RFC 4648 section 5). */
+size_t digest_text(const void *bytes, size_t n, char *out);	/* out: (4n+2)/3 + 1; its length */
+bool   digest_bytes(struct str text, void *out, size_t n);	/* exactly n bytes, one form only */
+#endif

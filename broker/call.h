@@ -1,0 +1,47 @@
+/*
+ * call.h - everything that can be asked, one row a call: who may, and which way it goes.
+ *
+ * A REQUEST is answered by a pool.  SCOPED is one whose Idempotency-Key, when nobody is logged
+ * in, belongs to whoever a text field of it names.  A MAILBOX command goes to the stream under
+ * its key, the doctor, and is decided in order; it is answered by an outcome, of which `answer`
+ * is the part that clients see.  The doctor is NAMED by the client (unknown ones are refused
+ * before publishing), the caller himself (OWN), or LOCATED by the appointment in `id`.
+ */
+#ifndef BROKER_CALL_H
+#define BROKER_CALL_H
+#include "broker/msg/appointments.h"
+#include "broker/msg/booking.h"
+#include "broker/msg/schedules.h"
+#include "broker/msg/users.h"
+
+#define CALLS(X) USERS_CALLS(X) SCHEDULES_CALLS(X) APPOINTMENTS_CALLS(X) BOOKING_CALLS(X)
+
+enum tx  { TX_NONE, TX_READ, TX_WRITE };
+enum via { REQUEST, SCOPED, MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED };
+enum call_id {
+#define X(domain, verb, answer, who, tx, via, key) CALL_##domain##_##verb,
+	CALLS(X)
+#undef X
+	CALL_COUNT
+};
+
+struct call {
+	const char       *name;		/* domain.verb, as in the header Healthmed-Call */
+	const char       *subject;	/* of a REQUEST: healthmed.v1.domain.verb */
+	const char       *domain;
+	const struct msg *req;
+	const struct msg *rep;		/* what comes back: of a mailbox, the outcome */
+	const struct msg *answer;	/* what clients see of it */
+	size_t            answer_off;	/* where that is in the reply */
+	unsigned          who;		/* roles; none is nobody */
+	enum tx           tx;
+	enum via          via;
+	size_t            key;		/* MAILBOX: the doctor in req; SCOPED: the text */
+};
+extern const struct call call[CALL_COUNT];
+
+#define CALL_IS_MAILBOX(c) ((c)->via >= MAILBOX_NAMED)
+
+/* The call of that name; CALL_COUNT when there is none. */
+enum call_id call_named(struct str name);
+#endif

@@ -1,0 +1,20 @@
+/* appointments.c - the descriptions that appointments.h declares. */
+#include "broker/msg/appointments.h"
+
+#define STATUS_NAMES "waiting_for_confirmation", "confirmed", "in_progress", "concluded", \
+	"cancelled", "no_show"
+
+const char *const appointment_status_names[] = { STATUS_NAMES, NULL };
+const char *const appointment_filter_names[] = { STATUS_NAMES, "schedule_in_analysis",
+	"re_schedule_in_analysis", NULL };
+const char *const cancelled_by_names[] = { "patient", "doctor", "system", NULL };
+const char *const request_status_names[] = { "pending", "booked", "done", "rejected", "failed", NULL };
+
+MSG_DEFINE(appointments_appointment, APPOINTMENTS_APPOINTMENT)
+MSG_DEFINE(appointments_page,        APPOINTMENTS_PAGE)
+MSG_DEFINE(appointments_get_req,     APPOINTMENTS_GET_REQ)
+MSG_DEFINE(appointments_list_req,    APPOINTMENTS_LIST_REQ)
+MSG_DEFINE(appointments_locate_req,  APPOINTMENTS_LOCATE_REQ)
+MSG_DEFINE(appointments_locate_rep,  APPOINTMENTS_LOCATE_REP)
+MSG_DEFINE(appointments_request_req, APPOINTMENTS_REQUEST_REQ)
+MSG_DEFINE(appointments_request_rep, APPOINTMENTS_REQUEST_REP)

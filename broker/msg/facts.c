@@ -1,0 +1,6 @@
+/* facts.c - the descriptions that facts.h declares. */
+#include "broker/msg/facts.h"
+
+MSG_DEFINE(fact,    FACT)
+MSG_DEFINE(letter,  LETTER)
+MSG_DEFINE(letters, LETTERS)

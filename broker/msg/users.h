@@ -1,0 +1,74 @@
+/* users.h - what one can ask the users domain, and what it answers. */
+#ifndef BROKER_MSG_USERS_H
+#define BROKER_MSG_USERS_H
+#include "broker/msg.h"
+
+enum users_role { USERS_PATIENT, USERS_DOCTOR };
+extern const char *const users_role_names[];
+
+/*             from  kind    name           need min  max  of */
+#define USERS_DOCTOR_CARD(F, T)                                                      \
+	F(T,   BODY, TEXT,   medical_id,    REQ,   5, 255, -)                        \
+	F(T,   BODY, TEXT,   specialty,     REQ,   2, 255, -)                        \
+	F(T,   BODY, MONEY,  price,         REQ, 100, INT64_C(999999999999), -)
+#define USERS_ADDRESS(F, T)                                                          \
+	F(T,   BODY, TEXT,   street,        REQ,   1, 255, -)                        \
+	F(T,   BODY, TEXT,   number,        REQ,   1,  20, -)                        \
+	F(T,   BODY, TEXT,   neighborhood,  REQ,   1, 255, -)                        \
+	F(T,   BODY, TEXT,   city,          REQ,   1, 255, -)                        \
+	F(T,   BODY, TEXT,   state,         REQ,   2,   2, -)                        \
+	F(T,   BODY, TEXT,   zip,           REQ,   8,   9, -)
+#define USERS_REGISTER_REQ(F, T)                                                     \
+	F(T,   BODY, TEXT,   full_name,     REQ,   5, 255, -)                        \
+	F(T,   BODY, TEXT,   email,         REQ,   3, 255, -)                        \
+	F(T,   BODY, TEXT,   password,      REQ,   8, 128, -)                        \
+	F(T,   BODY, TEXT,   document_id,   REQ,  11,  18, -)                        \
+	F(T,   BODY, TEXT,   phone,         REQ,   5, 255, -)                        \
+	F(T,   BODY, ENUM,   role,          REQ,   0,   0, users_role)               \
+	F(T,   BODY, OBJECT, doctor,        OPT,   0,   0, users_doctor_card)        \
+	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)
+#define USERS_USER(F, T)                                                             \
+	F(T,   BODY, INT,    id,            REQ,   1, INT64_MAX, -)                  \
+	F(T,   BODY, TEXT,   full_name,     REQ,   0, 255, -)                        \
+	F(T,   BODY, TEXT,   email,         REQ,   0, 255, -)                        \
+	F(T,   BODY, TEXT,   document_id,   REQ,   0,  18, -)                        \
+	F(T,   BODY, TEXT,   phone,         REQ,   0, 255, -)                        \
+	F(T,   BODY, ENUM,   role,          REQ,   0,   0, users_role)               \
+	F(T,   BODY, OBJECT, doctor,        OPT,   0,   0, users_doctor_card)        \
+	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)            \
+	F(T,   BODY, TIME,   created_at,    REQ,   0, TIME_MAX, -)                   \
+	F(T,   BODY, TIME,   updated_at,    REQ,   0, TIME_MAX, -)
+#define USERS_LOGIN_REQ(F, T)                                                        \
+	F(T,   BODY, TEXT,   email,         OPT,   1, 255, -)                        \
+	F(T,   BODY, TEXT,   document_id,   OPT,   1, 255, -)                        \
+	F(T,   BODY, TEXT,   medical_id,    OPT,   1, 255, -)                        \
+	F(T,   BODY, TEXT,   password,      REQ,   1, 128, -)
+#define USERS_LOGIN_REP(F, T)                                                        \
+	F(T,   BODY, TEXT,   type,          REQ,   1,  16, -)                        \
+	F(T,   BODY, TEXT,   token,         REQ,   1, 4096, -)                       \
+	F(T,   BODY, INT,    expires_in,    REQ,   0, INT64_MAX, -)                  \
+	F(T,   BODY, TEXT,   refresh_token, OPT,   1, 255, -)
+#define USERS_ME_REQ(F, T)                                                           \
+	F(T,   OURS, INT,    id,            OPT,   1, INT64_MAX, -)
+#define USERS_KNOWN_REQ(F, T)                                                        \
+	F(T,   OURS, INT,    doctor_id,     REQ,   1, INT64_MAX, -)
+#define USERS_KNOWN_REP(F, T)                                                        \
+	F(T,   BODY, INT,    doctor_id,     REQ,   1, INT64_MAX, -)
+
+MSG_DECLARE(users_doctor_card,  USERS_DOCTOR_CARD)
+MSG_DECLARE(users_address,      USERS_ADDRESS)
+MSG_DECLARE(users_user,         USERS_USER)
+MSG_DECLARE(users_register_req, USERS_REGISTER_REQ)
+MSG_DECLARE(users_login_req,    USERS_LOGIN_REQ)
+MSG_DECLARE(users_login_rep,    USERS_LOGIN_REP)
+MSG_DECLARE(users_me_req,       USERS_ME_REQ)
+MSG_DECLARE(users_known_req,    USERS_KNOWN_REQ)
+MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
+
+/*        domain verb      answer           who may                     transaction via      key */
+#define USERS_CALLS(X)                                                                            \
+	X(users, register, users_user,      ROLE_PUBLIC,                TX_WRITE,   SCOPED,  email) \
+	X(users, login,    users_login_rep, ROLE_PUBLIC,                TX_READ,    REQUEST, -)    \
+	X(users, me,       users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \
+	X(users, known,    users_known_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)
+#endif

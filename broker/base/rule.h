@@ -1,0 +1,43 @@
+/*
+ * rule.h - rules that can be switched off, one at a time, in a test build: `make mutants` does
+ * so for each and expects some test to fail.  In any other build RULE() is the constant true.
+ */
+#ifndef BROKER_BASE_RULE_H
+#define BROKER_BASE_RULE_H
+#include <stdbool.h>
+
+/*        name               without it */
+#define RULE_TABLE(X)                                                                     \
+	X(role_in_gateway,   "the gateway lets every role through")                       \
+	X(role_in_actor,     "an actor answers every role")                               \
+	X(token_signature,   "a token of any signature is taken")                         \
+	X(token_expiry,      "a token lives for ever")                                    \
+	X(owner_of_request,  "anybody reads the outcome of a request")                    \
+	X(owner_of_command,  "anybody cancels an appointment")                            \
+	X(doctor_of_command, "a command may name a slot of another doctor")               \
+	X(slot_once,         "decide grants a taken slot")                                \
+	X(patient_once,      "decide grants two appointments at one time")                \
+	X(slot_time,         "a slot of the past is granted")                             \
+	X(request_once,      "a copy of a request is decided again")                      \
+	X(body_of_request,   "a key may come back with another body")                     \
+	X(cursor_identity,   "a stream that is not the remembered one is taken for it")   \
+	X(cursor_fence,      "a worker commits though the cursor moved")                  \
+	X(patient_locks,     "patients are not locked")                                   \
+	X(lock_order,        "patients are locked in the order of arrival")               \
+	X(bisect,            "a batch with a poisonous command is dropped whole")         \
+	X(retry_outage,      "an outage is taken for a verdict")                          \
+	X(outbox_ack,        "a fact is deleted before it is acknowledged")
+
+#ifdef HEALTHMED_MUTANTS
+enum rule {
+#define X(name, text) RULE_##name,
+	RULE_TABLE(X)
+#undef X
+	RULE_COUNT
+};
+bool rule_holds(enum rule);	/* not the one that the environment's MUTANT names */
+#define RULE(name) rule_holds(RULE_##name)
+#else
+#define RULE(name) true
+#endif
+#endif

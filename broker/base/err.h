@@ -70,6 +70,9 @@ struct fault { const char *path, *message; };
 struct ctx {
 	struct arena *mem;		/* dies with the message */
 	struct db    *db;		/* an actor's session; NULL in a gateway */
+	struct cache *cache;		/* an actor's; may be NULL, and may forget */
+	const char   *secret;		/* REQUEST_KEY of the configuration, in an actor */
+	int64_t       now;		/* an actor's: when it was taken, in microseconds UTC */
 	int64_t       user;		/* from the token, never from a body */
 	enum role     role;
 	int64_t       deadline;		/* of clock_mono(), in microseconds; 0: none */

@@ -10,7 +10,10 @@
 #include "broker/base/str.h"
 
 enum config_kind { C_TEXT, C_INT, C_PATH, C_LISTEN, C_SECRET };
-enum config_role { C_GATEWAY = 1, C_ACTOR = 2, C_ADMIN = 4 };	/* C_ADMIN: migrate, verify, seed … */
+enum config_role {
+	C_GATEWAY = 1, C_ACTOR = 2, C_ADMIN = 4,	/* C_ADMIN: migrate, verify, seed … */
+	C_ALL = C_GATEWAY | C_ACTOR | C_ADMIN,		/* `healthmed config`: reads all, requires none */
+};
 
 /*        name                 kind    who                    default        min max   what it is */
 #define CONFIG_TABLE(X)                                                                                      \
@@ -27,7 +30,7 @@ enum config_role { C_GATEWAY = 1, C_ACTOR = 2, C_ADMIN = 4 };	/* C_ADMIN: migrat
 	X(JWT_KEY_ID,             TEXT,   C_ACTOR | C_ADMIN,         "", 0, 0, "kid of that key; one that begins with dev- is for development") \
 	X(JWT_ISSUER,             TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "healthmed", 0, 0, "iss of tokens") \
 	X(JWT_AUDIENCE,           TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "healthmed", 0, 0, "aud of tokens") \
-	X(JWT_LIFETIME_S,         INT,    C_ACTOR,                   "3600", 60, 86400, "how long a token lives") \
+	X(JWT_LIFETIME_S,         INT,    C_ACTOR | C_ADMIN,         "3600", 60, 86400, "how long a token lives") \
 	X(REQUEST_KEY,            SECRET, C_GATEWAY | C_ACTOR,       "", 0, 0, "secret of request ids and body hashes, 32 characters or more, the same everywhere") \
 	X(GATEWAY_THREADS,        INT,    C_GATEWAY,                 "512", 8, 20000, "connections served at the same time, a thread each") \
 	X(WORKERS,                INT,    C_ACTOR,                   "4", 1, 256, "threads of each pool, a database session each") \
@@ -48,11 +51,13 @@ enum config_key {
 };
 
 /* Reads the environment for a process of that role, and sets TZ.  NULL, or one line that says
- * what is wrong: a static text, good until the next call.  A gateway that finds a database URL
- * is refused: all it can do is send messages. */
+ * what is wrong: a static text, good until the next call.  Only the role's own keys are read, but
+ * every name must be known.  A gateway that finds a database URL is refused: all it can do is send
+ * messages. */
 const char *config_load(enum config_role);
 
-const char *config_text(enum config_key);	/* never NULL; lives as long as the process */
+/* Of a key that the role does not read: our bug, asserted.  Before config_load: the default. */
+const char *config_text(enum config_key);	/* never NULL; lives until the next config_load */
 int64_t     config_int(enum config_key);	/* of a C_INT */
 void        config_print(void);			/* `healthmed config`: every key, its value and meaning */
 #endif

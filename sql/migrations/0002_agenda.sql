@@ -58,6 +58,7 @@ CREATE TABLE agenda.request (
     id             uuid PRIMARY KEY,        -- from the caller and the Idempotency-Key, or drawn
     doctor_id      bigint NOT NULL,
     user_id        bigint NOT NULL,
+    slot_id        bigint,                  -- the one it named
     body_hash      uuid NOT NULL,
     status         agenda.request_status NOT NULL,
     code           text,                    -- why not; NULL when it was done

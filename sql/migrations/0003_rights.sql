@@ -12,7 +12,7 @@ END $$;
 GRANT USAGE ON SCHEMA users TO healthmed_users;
 GRANT SELECT, INSERT, UPDATE ON users.account, users.doctor, users.address TO healthmed_users;
 GRANT SELECT, INSERT, UPDATE, DELETE ON users.idempotency TO healthmed_users;
-GRANT SELECT, INSERT, DELETE ON users.outbox TO healthmed_users;
+GRANT SELECT, INSERT, UPDATE, DELETE ON users.outbox TO healthmed_users;
 
 GRANT USAGE ON SCHEMA agenda TO healthmed_booking, healthmed_schedules, healthmed_appointments;
 GRANT SELECT ON agenda.slot, agenda.appointment TO healthmed_schedules;
@@ -20,5 +20,13 @@ GRANT SELECT ON agenda.appointment, agenda.request TO healthmed_appointments;
 GRANT SELECT, INSERT, UPDATE, DELETE ON agenda.slot TO healthmed_booking;
 GRANT SELECT, INSERT, UPDATE ON agenda.appointment, agenda.cursor TO healthmed_booking;
 GRANT SELECT, INSERT ON agenda.request, agenda.dead_letter TO healthmed_booking;
-GRANT SELECT, INSERT, DELETE ON agenda.outbox TO healthmed_booking;
+GRANT SELECT, INSERT, UPDATE, DELETE ON agenda.outbox TO healthmed_booking;
 GRANT USAGE ON SEQUENCE agenda.appointment_id, agenda.batch_id, agenda.slot_id_seq TO healthmed_booking;
+
+-- Statements of the mailbox are prepared once and take arrays.  Whatever the statistics were when
+-- they were planned, their one good plan is by index.
+ALTER ROLE healthmed_booking SET enable_seqscan = off;
+ALTER ROLE healthmed_booking SET enable_hashjoin = off;
+ALTER ROLE healthmed_booking SET enable_mergejoin = off;
+ALTER ROLE healthmed_booking SET plan_cache_mode = force_generic_plan;
+ALTER ROLE healthmed_booking SET jit = off;

@@ -1,0 +1,115 @@
+/*
+ * rows.h - what a batch reads and writes, as the queries of sql/queries/booking.sql see it.
+ *
+ * A list is an array a column: one statement reads or writes all of a batch.
+ */
+#ifndef ACTORS_BOOKING_ROWS_H
+#define ACTORS_BOOKING_ROWS_H
+#include "broker/call.h"
+
+/*             from  kind  name              need min  max  of */
+#define BOOKING_SLOT(F, T)                                                       \
+	F(T,   BODY, INT,  id,               REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, INT,  doctor_id,        REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, TIME, starts,           REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, ends,             REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, BOOL, active,           REQ, 0, 0,         -)
+#define BOOKING_APPOINTMENT(F, T)                                                \
+	F(T,   BODY, INT,  id,               REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, INT,  slot_id,          REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, INT,  doctor_id,        REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, INT,  patient_id,       REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, TIME, starts,           REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, ends,             REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, ENUM, status,           REQ, 0, 0, appointment_status)      \
+	F(T,   BODY, TIME, started_at,       OPT, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, ended_at,         OPT, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, confirmed_at,     OPT, 0, TIME_MAX,  -)               \
+	F(T,   BODY, ENUM, cancelled_by,     OPT, 0, 0, cancelled_by)            \
+	F(T,   BODY, TIME, cancelled_at,     OPT, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TEXT, cancelled_reason, OPT, 0, 255,       -)               \
+	F(T,   BODY, TIME, created_at,       REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, updated_at,       REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, INT,  granted_seq,      REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  granted_batch,    REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  freed_seq,        OPT, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  freed_batch,      OPT, 0, INT64_MAX, -)
+#define BOOKING_REQUEST(F, T)                                                    \
+	F(T,   BODY, BYTES, id,              REQ, 16, 16,       -)               \
+	F(T,   BODY, INT,  doctor_id,        REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  user_id,          REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  slot_id,          OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY, BYTES, body_hash,       REQ, 16, 16,       -)               \
+	F(T,   BODY, ENUM, status,           REQ, 0, 0, request_status)          \
+	F(T,   BODY, TEXT, code,             OPT, 0, 64,        -)               \
+	F(T,   BODY, INT,  appointment_id,   OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY, INT,  blocked_by,       OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY, BYTES, outcome,         REQ, 0, 65536,     -)               \
+	F(T,   BODY, INT,  partition,        REQ, 0, 15,        -)               \
+	F(T,   BODY, INT,  stream_seq,       REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, TIME, stream_time,      REQ, 0, TIME_MAX,  -)
+#define BOOKING_CURSOR(F, T)                                                     \
+	F(T,   BODY, INT,  partition,        REQ, 0, 15,        -)               \
+	F(T,   BODY, TIME, stream_created,   REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, INT,  last_seq,         REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, TIME, last_time,        REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, BYTES, last_request,    REQ, 16, 16,       -)
+#define BOOKING_DEAD(F, T)                                                       \
+	F(T,   BODY, TIME, stream_created,   REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, INT,  stream_seq,       REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  partition,        REQ, 0, 15,        -)               \
+	F(T,   BODY, TEXT, code,             REQ, 1, 64,        -)
+#define BOOKING_ID(F, T)                                                         \
+	F(T,   BODY, INT,  id,               REQ, 1, INT64_MAX, -)
+#define BOOKING_KEY(F, T)                                                        \
+	F(T,   BODY, BYTES, id,              REQ, 16, 16,       -)
+#define BOOKING_SPAN(F, T)                                                       \
+	F(T,   BODY, INT,  doctor_id,        REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, TIME, starts,           REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, ends,             REQ, 0, TIME_MAX,  -)
+#define BOOKING_VISIT(F, T)                                                      \
+	F(T,   BODY, INT,  patient_id,       REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, INT,  slot_id,          REQ, 1, INT64_MAX, -)
+/* What a batch is about, gathered from its commands: what to lock and to read. */
+#define BOOKING_KEYS(F, T)                                                       \
+	F(T,   BODY, LIST, partitions,       REQ, 0, 16,  booking_id)            \
+	F(T,   BODY, LIST, patients,         REQ, 0, 256, booking_id)            \
+	F(T,   BODY, LIST, named,            REQ, 0, 256, booking_id)  /* appointments */ \
+	F(T,   BODY, LIST, visits,           REQ, 0, 256, booking_visit)         \
+	F(T,   BODY, LIST, spans,            REQ, 0, 256, booking_span) /* of slots to open */ \
+	F(T,   BODY, LIST, requests,         REQ, 0, 256, booking_key)           \
+	F(T,   BODY, INT,  appointment_ids,  REQ, 0, 256, -)           /* how many fresh ones */ \
+	F(T,   BODY, INT,  slot_ids,         REQ, 0, 256, -)
+#define BOOKING_MOMENT(F, T)                                                     \
+	F(T,   BODY, TIME, now,              REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, INT,  batch_id,         REQ, 1, INT64_MAX, -)
+#define BOOKING_WRITES(F, T)                                                     \
+	F(T,   BODY, LIST, changed,          REQ, 0, 4096, booking_appointment)  \
+	F(T,   BODY, LIST, granted,          REQ, 0, 256, booking_appointment)   \
+	F(T,   BODY, LIST, opened,           REQ, 0, 256, booking_slot)          \
+	F(T,   BODY, LIST, requests,         REQ, 0, 256, booking_request)       \
+	F(T,   BODY, LIST, dead,             REQ, 0, 256, booking_dead)          \
+	F(T,   BODY, LIST, cursors,          REQ, 0, 16,  booking_cursor)        \
+	F(T,   BODY, INT,  batch_id,         REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY, TIME, now,              REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, BYTES, letters,         REQ, 0, 1 << 24,   -)
+#define BOOKING_FLAG(F, T)                                                       \
+	F(T,   BODY, BOOL, yes,              REQ, 0, 0,         -)
+#define BOOKING_COUNT(F, T)                                                      \
+	F(T,   BODY, INT,  n,                REQ, 0, INT64_MAX, -)
+
+MSG_DECLARE(booking_slot,        BOOKING_SLOT)
+MSG_DECLARE(booking_appointment, BOOKING_APPOINTMENT)
+MSG_DECLARE(booking_request,     BOOKING_REQUEST)
+MSG_DECLARE(booking_cursor,      BOOKING_CURSOR)
+MSG_DECLARE(booking_dead,        BOOKING_DEAD)
+MSG_DECLARE(booking_id,          BOOKING_ID)
+MSG_DECLARE(booking_key,         BOOKING_KEY)
+MSG_DECLARE(booking_span,        BOOKING_SPAN)
+MSG_DECLARE(booking_visit,       BOOKING_VISIT)
+MSG_DECLARE(booking_keys,        BOOKING_KEYS)
+MSG_DECLARE(booking_moment,      BOOKING_MOMENT)
+MSG_DECLARE(booking_writes,      BOOKING_WRITES)
+MSG_DECLARE(booking_flag,        BOOKING_FLAG)
+MSG_DECLARE(booking_count,       BOOKING_COUNT)
+#endif

@@ -1,0 +1,233 @@
+-- The mailbox: lock, read, write.  Each statement serves a whole batch; LATERAL ... OFFSET 0 keeps
+-- the one plan that is good for a batch of 1 and of 256, by index, a key at a time.
+
+-- name: booking_session
+-- in: -
+-- out: booking_count
+-- A frozen owner loses its session, and with it the partitions, after two seconds.
+SELECT length(set_config('idle_session_timeout', '2s', false) ||
+              set_config('idle_in_transaction_session_timeout', '2s', false))::bigint AS n;
+
+-- name: booking_enlist
+-- in: -
+-- out: booking_flag
+-- Each worker holds a lock of its own, so that all can count the workers.
+SELECT pg_try_advisory_lock(7001, pg_backend_pid()) AS yes;
+
+-- name: booking_workers
+-- in: -
+-- out: booking_count
+SELECT count(*) AS n
+  FROM pg_locks
+ WHERE locktype = 'advisory' AND classid = 7001 AND objsubid = 2 AND granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
+-- name: booking_own
+-- in: booking_id
+-- out: booking_flag
+SELECT pg_try_advisory_lock(7002, :id::integer) AS yes;
+
+-- name: booking_disown
+-- in: booking_id
+-- out: booking_flag
+SELECT pg_advisory_unlock(7002, :id::integer) AS yes;
+
+-- name: booking_cursor_new
+-- in: booking_cursor
+-- out: -
+INSERT INTO agenda.cursor (partition, stream_created, last_seq, last_time, last_request)
+VALUES (:partition::smallint, :stream_created, :last_seq, :last_time, :last_request)
+ON CONFLICT DO NOTHING;
+
+-- name: booking_cursor_get
+-- in: booking_id
+-- out: booking_cursor
+SELECT partition, stream_created, last_seq, last_time, last_request
+  FROM agenda.cursor
+ WHERE partition = :id::smallint;
+
+-- name: booking_lock_cursors
+-- in: booking_keys
+-- out: booking_cursor
+SELECT partition, stream_created, last_seq, last_time, last_request
+  FROM agenda.cursor
+ WHERE partition = ANY (:partitions.id::bigint[]::smallint[])
+ ORDER BY partition
+   FOR UPDATE;
+
+-- name: booking_lock_patients
+-- in: booking_keys
+-- out: booking_count
+-- In ascending order, or two batches that share two patients would wait for each other.
+SELECT count(*) AS n
+  FROM (SELECT pg_advisory_xact_lock(patient_id)
+          FROM (SELECT patient_id
+                  FROM (SELECT unnest(:patients.id::bigint[]) AS patient_id
+                         UNION
+                        SELECT a.patient_id
+                          FROM unnest(:named.id::bigint[]) AS k (id)
+                         CROSS JOIN LATERAL (SELECT patient_id FROM agenda.appointment
+                                              WHERE id = k.id OFFSET 0) AS a) AS p
+                 ORDER BY patient_id OFFSET 0) AS sorted OFFSET 0) AS locked;
+
+-- name: booking_lock_patients_as_they_come
+-- in: booking_keys
+-- out: booking_count
+-- Only for the test build that shows what the order above is for.
+SELECT count(*) AS n
+  FROM (SELECT pg_advisory_xact_lock(patient_id)
+          FROM unnest(:patients.id::bigint[]) AS p (patient_id) OFFSET 0) AS locked;
+
+-- name: booking_moment
+-- in: -
+-- out: booking_moment
+-- After the locks: the numbers of batches grow in the order of their decisions.
+SELECT clock_timestamp() AS now, nextval('agenda.batch_id') AS batch_id;
+
+-- name: booking_read_slots
+-- in: booking_keys
+-- out: booking_slot
+SELECT s.id, s.doctor_id, s.starts, s.ends, s.active
+  FROM unnest(:visits.slot_id::bigint[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT * FROM agenda.slot WHERE id = k.id OFFSET 0) AS s
+ UNION
+SELECT s.id, s.doctor_id, s.starts, s.ends, s.active
+  FROM unnest(:spans.doctor_id::bigint[], :spans.starts::timestamptz[], :spans.ends::timestamptz[])
+       AS k (doctor_id, starts, ends)
+ CROSS JOIN LATERAL (SELECT * FROM agenda.slot
+                      WHERE doctor_id = k.doctor_id AND starts < k.ends
+                        AND starts > k.starts - interval '1 day' AND ends > k.starts
+                     OFFSET 0) AS s;
+
+-- name: booking_read_appointments
+-- in: booking_keys
+-- out: booking_appointment
+-- Live ones of the slots, live ones of the patients at the times of the slots, and those named.
+-- No slot is longer than a day.
+SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts, a.ends, a.status, a.started_at,
+       a.ended_at, a.confirmed_at, a.cancelled_by, a.cancelled_at, a.cancelled_reason,
+       a.created_at, a.updated_at, a.granted_seq, a.granted_batch, a.freed_seq, a.freed_batch
+  FROM (SELECT DISTINCT x.id
+          FROM unnest(:visits.patient_id::bigint[], :visits.slot_id::bigint[])
+               AS k (patient_id, slot_id)
+         CROSS JOIN LATERAL (
+                SELECT id FROM agenda.appointment
+                 WHERE slot_id = k.slot_id
+                   AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+                 UNION ALL
+                SELECT b.id
+                  FROM agenda.slot AS s
+                  JOIN agenda.appointment AS b
+                    ON b.patient_id = k.patient_id AND b.starts < s.ends
+                   AND b.starts > s.starts - interval '1 day' AND b.ends > s.starts
+                   AND b.status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+                 WHERE s.id = k.slot_id
+                OFFSET 0) AS x
+         UNION
+        SELECT unnest(:named.id::bigint[])) AS k
+ CROSS JOIN LATERAL (SELECT * FROM agenda.appointment WHERE id = k.id OFFSET 0) AS a;
+
+-- name: booking_read_requests
+-- in: booking_keys
+-- out: booking_request
+SELECT r.id, r.doctor_id, r.user_id, r.slot_id, r.body_hash, r.status, r.code, r.appointment_id,
+       r.blocked_by, r.outcome, r.partition, r.stream_seq, r.stream_time
+  FROM unnest(:requests.id::uuid[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT * FROM agenda.request WHERE id = k.id OFFSET 0) AS r;
+
+-- name: booking_fresh_appointments
+-- in: booking_keys
+-- out: booking_id
+SELECT nextval('agenda.appointment_id') AS id FROM generate_series(1, :appointment_ids::bigint);
+
+-- name: booking_fresh_slots
+-- in: booking_keys
+-- out: booking_id
+SELECT nextval('agenda.slot_id_seq') AS id FROM generate_series(1, :slot_ids::bigint);
+
+-- name: booking_write_changed
+-- in: booking_writes
+-- out: -
+UPDATE agenda.appointment AS a
+   SET slot_id = k.slot_id, doctor_id = k.doctor_id, starts = k.starts, ends = k.ends,
+       status = k.status, started_at = k.started_at, ended_at = k.ended_at,
+       confirmed_at = k.confirmed_at, cancelled_by = k.cancelled_by,
+       cancelled_at = k.cancelled_at, cancelled_reason = k.cancelled_reason,
+       updated_at = k.updated_at, granted_seq = k.granted_seq, granted_batch = k.granted_batch,
+       freed_seq = k.freed_seq, freed_batch = k.freed_batch
+  FROM unnest(:changed.id::bigint[], :changed.slot_id::bigint[], :changed.doctor_id::bigint[],
+              :changed.starts::timestamptz[], :changed.ends::timestamptz[],
+              :changed.status::agenda.appointment_status[], :changed.started_at::timestamptz[],
+              :changed.ended_at::timestamptz[], :changed.confirmed_at::timestamptz[],
+              :changed.cancelled_by::text[], :changed.cancelled_at::timestamptz[],
+              :changed.cancelled_reason::text[], :changed.updated_at::timestamptz[],
+              :changed.granted_seq::bigint[], :changed.granted_batch::bigint[],
+              :changed.freed_seq::bigint[], :changed.freed_batch::bigint[])
+       AS k (id, slot_id, doctor_id, starts, ends, status, started_at, ended_at, confirmed_at,
+             cancelled_by, cancelled_at, cancelled_reason, updated_at, granted_seq, granted_batch,
+             freed_seq, freed_batch)
+ WHERE a.id = k.id;
+
+-- name: booking_write_granted
+-- in: booking_writes
+-- out: -
+INSERT INTO agenda.appointment (id, slot_id, doctor_id, patient_id, starts, ends, status,
+       cancelled_by, cancelled_at, cancelled_reason, created_at, updated_at, granted_seq,
+       granted_batch, freed_seq, freed_batch)
+SELECT * FROM unnest(:granted.id::bigint[], :granted.slot_id::bigint[], :granted.doctor_id::bigint[],
+              :granted.patient_id::bigint[], :granted.starts::timestamptz[],
+              :granted.ends::timestamptz[], :granted.status::agenda.appointment_status[],
+              :granted.cancelled_by::text[], :granted.cancelled_at::timestamptz[],
+              :granted.cancelled_reason::text[], :granted.created_at::timestamptz[],
+              :granted.updated_at::timestamptz[], :granted.granted_seq::bigint[],
+              :granted.granted_batch::bigint[], :granted.freed_seq::bigint[],
+              :granted.freed_batch::bigint[]);
+
+-- name: booking_write_opened
+-- in: booking_writes
+-- out: -
+INSERT INTO agenda.slot (id, doctor_id, starts, ends, active, created_at, updated_at)
+SELECT k.*, :now, :now
+  FROM unnest(:opened.id::bigint[], :opened.doctor_id::bigint[], :opened.starts::timestamptz[],
+              :opened.ends::timestamptz[], :opened.active::boolean[]) AS k;
+
+-- name: booking_write_requests
+-- in: booking_writes
+-- out: -
+INSERT INTO agenda.request (id, doctor_id, user_id, slot_id, body_hash, status, code,
+       appointment_id, blocked_by, outcome, partition, stream_seq, stream_time, batch_id, decided_at)
+SELECT k.id, k.doctor_id, k.user_id, k.slot_id, k.body_hash, k.status, k.code, k.appointment_id,
+       k.blocked_by, k.outcome, k.partition, k.stream_seq, k.stream_time, :batch_id, :now
+  FROM unnest(:requests.id::uuid[], :requests.doctor_id::bigint[], :requests.user_id::bigint[],
+              :requests.slot_id::bigint[], :requests.body_hash::uuid[],
+              :requests.status::agenda.request_status[], :requests.code::text[],
+              :requests.appointment_id::bigint[], :requests.blocked_by::bigint[],
+              :requests.outcome::bytea[], :requests.partition::bigint[],
+              :requests.stream_seq::bigint[], :requests.stream_time::timestamptz[])
+       AS k (id, doctor_id, user_id, slot_id, body_hash, status, code, appointment_id, blocked_by,
+             outcome, partition, stream_seq, stream_time);
+
+-- name: booking_write_dead
+-- in: booking_writes
+-- out: -
+INSERT INTO agenda.dead_letter (stream_created, stream_seq, partition, code)
+SELECT * FROM unnest(:dead.stream_created::timestamptz[], :dead.stream_seq::bigint[],
+                     :dead.partition::bigint[], :dead.code::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: booking_write_letters
+-- in: booking_writes
+-- out: -
+INSERT INTO agenda.outbox (letters) VALUES (:letters);
+
+-- name: booking_write_cursors
+-- in: booking_writes
+-- out: -
+UPDATE agenda.cursor AS c
+   SET stream_created = k.stream_created, last_seq = k.last_seq, last_time = k.last_time,
+       last_request = k.last_request
+  FROM unnest(:cursors.partition::bigint[], :cursors.stream_created::timestamptz[],
+              :cursors.last_seq::bigint[], :cursors.last_time::timestamptz[],
+              :cursors.last_request::uuid[])
+       AS k (partition, stream_created, last_seq, last_time, last_request)
+ WHERE c.partition = k.partition::smallint;

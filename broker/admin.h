@@ -15,7 +15,8 @@ struct check {
 };
 
 struct admin;
-/* NULL when the address cannot be had (errno says why).  Port 0 picks a free one. */
+/* NULL when the address cannot be had (errno says why).  Port 0 picks a free one.  Start and stop
+ * are of the main thread: the library's own start-up is not thread-safe.  The checks are copied. */
 struct admin *admin_start(const char *listen, const struct check *, size_t nchecks);
 int           admin_port(const struct admin *);
 void          admin_ready(struct admin *, bool);	/* started, and not draining */

@@ -2,8 +2,13 @@
  * outbox.h - what became true leaves the house after its commit: written in the act's own
  * transaction, relayed to the streams, deleted once acknowledged.
  *
- * Nats-Msg-Id is <schema>-<row>-<n>, so that a relay that dies between the two repeats itself
+ * Nats-Msg-Id is <domain>-<row>-<n>, so that a relay that dies between the two repeats itself
  * harmlessly.  No position is kept: a late commit is never skipped.
+ *
+ * The domain's queries, found by name:
+ *	<domain>_outbox_read    in: outbox_batch (rows)   out: outbox_row   FOR UPDATE SKIP LOCKED
+ *	<domain>_outbox_delete  in: outbox_batch (items)  out: -
+ *	<domain>_key_purge      in: -  out: idempotency   (if there is one: old keys, a bounded number)
  */
 #ifndef ACTORS_CORE_OUTBOX_H
 #define ACTORS_CORE_OUTBOX_H
@@ -11,7 +16,19 @@
 #include "broker/bus.h"
 #include "broker/msg/facts.h"
 
-/* Adds letters to be written by outbox_put; everything lies in the arena. */
+enum { OUTBOX_ROWS = 64 };
+
+/*             from  kind   name        need min  max  of */
+#define OUTBOX_ROW(F, T)                                         \
+	F(T,   BODY, INT,   id,         OPT, 1, INT64_MAX, -)    \
+	F(T,   BODY, BYTES, letters,    OPT, 0, 1 << 24,   -)
+#define OUTBOX_BATCH(F, T)                                       \
+	F(T,   BODY, INT,   rows,       OPT, 1, OUTBOX_ROWS, -)  \
+	F(T,   BODY, LIST,  items,      OPT, 0, OUTBOX_ROWS, outbox_row)
+MSG_DECLARE(outbox_row,   OUTBOX_ROW)
+MSG_DECLARE(outbox_batch, OUTBOX_BATCH)
+
+/* Adds letters to be written by outbox_pack; everything lies in the arena. */
 struct outbox { struct letter *letter; size_t n, cap; };
 err_t outbox_add_fact(struct ctx *, struct outbox *, const char *domain, const char *name,
 		      const struct fact *) MUST_CHECK;
@@ -20,10 +37,9 @@ err_t outbox_add(struct ctx *, struct outbox *, const struct letter *) MUST_CHEC
 err_t outbox_pack(struct ctx *, const struct outbox *, struct str *) MUST_CHECK;
 
 struct relay;
-/* A thread that relays the outbox of one domain's schema: queries <domain>_outbox_read and
- * <domain>_outbox_delete.  It is woken by relay_wake and looks for itself once a second.  Several
- * may run on the same table: rows are taken FOR UPDATE SKIP LOCKED. */
+/* A thread that relays the outbox of one domain's schema.  It is woken by relay_wake and looks for
+ * itself once a second.  Several may run on the same table: rows are taken FOR UPDATE SKIP LOCKED. */
 err_t relay_start(struct bus *, const char *url, const char *domain, struct relay **) MUST_CHECK;
-void  relay_wake(struct relay *);
+void  relay_wake(struct relay *);	/* NULL: nobody */
 void  relay_stop(struct relay *);
 #endif

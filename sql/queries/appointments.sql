@@ -1,0 +1,52 @@
+-- name: appointments_get
+-- in: appointments_key
+-- out: appointments_appointment
+-- Another's appointment is not there.
+SELECT id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes, status::text,
+       started_at, ended_at, confirmed_at, cancelled_by, cancelled_at, cancelled_reason,
+       created_at, updated_at
+  FROM agenda.appointment
+ WHERE id = :id AND (patient_id = :user_id OR doctor_id = :user_id);
+
+-- name: appointments_locate
+-- in: appointments_key
+-- out: appointments_locate_rep
+SELECT doctor_id
+  FROM agenda.appointment
+ WHERE id = :id AND (patient_id = :user_id OR doctor_id = :user_id);
+
+-- name: appointments_of_patient
+-- in: appointments_span
+-- out: appointments_appointment
+SELECT id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes, status::text,
+       started_at, ended_at, confirmed_at, cancelled_by, cancelled_at, cancelled_reason,
+       created_at, updated_at
+  FROM agenda.appointment
+ WHERE patient_id = :user_id AND starts >= :from AND starts <= :to
+   AND (starts, id) > (:after_time, :after_id)
+   AND (:status::text IS NULL OR status::text = :status::text)
+ ORDER BY starts, id
+ LIMIT :rows;
+
+-- name: appointments_of_doctor
+-- in: appointments_span
+-- out: appointments_appointment
+SELECT id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes, status::text,
+       started_at, ended_at, confirmed_at, cancelled_by, cancelled_at, cancelled_reason,
+       created_at, updated_at
+  FROM agenda.appointment
+ WHERE doctor_id = :user_id AND starts >= :from AND starts <= :to
+   AND (starts, id) > (:after_time, :after_id)
+   AND (:status::text IS NULL OR status::text = :status::text)
+ ORDER BY starts, id
+ LIMIT :rows;
+
+-- name: appointments_request
+-- in: appointments_request_key
+-- out: appointments_request_row
+SELECT user_id, status::text, code, appointment_id, stream_time AS requested_at, decided_at
+  FROM agenda.request
+ WHERE id = :id;

@@ -37,3 +37,13 @@ SELECT set_config('statement_timeout', :ms::int8::text, false);
 -- out: core_type
 SELECT format_type(oid, NULL) AS name, typtype = 'e' AS is_enum, typelem::int8 AS element
   FROM pg_catalog.pg_type WHERE oid = :oid::int8::oid;
+
+-- name: core_savepoint
+-- in: -
+-- out: -
+SAVEPOINT act;
+
+-- name: core_rollback_to
+-- in: -
+-- out: -
+ROLLBACK TO SAVEPOINT act;

@@ -231,3 +231,13 @@ UPDATE agenda.cursor AS c
               :cursors.last_request::uuid[])
        AS k (partition, stream_created, last_seq, last_time, last_request)
  WHERE c.partition = k.partition::smallint;
+
+-- name: booking_outbox_read
+-- in: outbox_batch
+-- out: outbox_row
+SELECT id, letters FROM agenda.outbox ORDER BY id LIMIT :rows::bigint FOR UPDATE SKIP LOCKED;
+
+-- name: booking_outbox_delete
+-- in: outbox_batch
+-- out: -
+DELETE FROM agenda.outbox WHERE id = ANY (:items.id::bigint[]);

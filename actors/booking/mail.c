@@ -1,0 +1,75 @@
+/* mail.c - see mail.h.  Whatever a message holds, it is never a reason to stop. */
+#include <string.h>
+#include "actors/booking/mail.h"
+#include "broker/partition.h"
+#include "broker/wire.h"
+
+static struct str text_of(const char *header)
+{
+	return header ? str_of(header) : STR("");
+}
+
+static void bury(struct mail *m, const char *why)
+{
+	m->dead = m->command.request_id.n > 0 ? DEAD_ANSWERED : DEAD_SILENT;
+	m->why = why;
+}
+
+/* "<inbox> <token>"; anything else is nobody. */
+static void read_inbox(struct mail *m)
+{
+	const char *inbox = bus_header(m->msg, WIRE_INBOX);
+	const char *space = inbox ? strrchr(inbox, ' ') : NULL;
+
+	if (space != NULL && space > inbox && str_int(str_of(space + 1), &m->token)) {
+		m->inbox = inbox;
+		m->inbox_n = (size_t) (space - inbox);
+	}
+}
+
+void mail_read(struct ctx *c, struct mail *m)
+{
+	struct command *k = &m->command;
+	const struct str verb = text_of(bus_header(m->msg, WIRE_CALL));
+	const struct str body = bus_body(m->msg), hashed[] = { verb, body };
+	struct ctx sender = { .mem = c->mem };
+	struct request_id id;
+	int partition;
+
+	*k = (struct command) { .call = call_named(verb), .seq = m->seq };
+	read_inbox(m);
+
+	const struct str name = text_of(bus_header(m->msg, WIRE_REQUEST));
+
+	if (request_id_read(name, &id)) {
+		k->request_id = name;
+		k->id = id.nonce;
+	}
+	if (!partition_read(bus_subject(m->msg), &partition, &k->doctor_id)) {
+		bury(m, "foreign subject");
+		return;
+	}
+	if (k->request_id.n == 0 || id.doctor != k->doctor_id) {
+		k->request_id.n = 0;
+		bury(m, "no request id");
+		return;
+	}
+	if (wire_get_ctx(&sender, bus_header(m->msg, WIRE_USER), bus_header(m->msg, WIRE_ROLE), NULL,
+			 bus_header(m->msg, WIRE_TRACE)).code || sender.user == 0) {
+		bury(m, "no user");
+		return;
+	}
+	k->user = sender.user;
+	k->role = sender.role;
+	k->body_hash = digest_of(str_of(c->secret), hashed, COUNT(hashed));
+	if (k->call == CALL_COUNT || !CALL_IS_MAILBOX(&call[k->call])) {
+		bury(m, "unknown call");
+		return;
+	}
+
+	void *req = arena_alloc(c->mem, call[k->call].req->size);
+
+	if (req == NULL || msg_from_pack(&sender, call[k->call].req, body, req).code)
+		bury(m, "unreadable");
+	k->req = req;
+}

@@ -1,0 +1,37 @@
+/*
+ * mail.h - one message of a mailbox: from its bytes to a command, or the reason why it is none.
+ */
+#ifndef ACTORS_BOOKING_MAIL_H
+#define ACTORS_BOOKING_MAIL_H
+#include "actors/booking/decide.h"
+#include "broker/bus.h"
+#include "broker/request_id.h"
+
+/* How far a message is from being a command. */
+enum dead {
+	DEAD_NOT,
+	DEAD_ANSWERED,		/* it cannot be one, or writing it failed; its request id gets `failed` */
+	DEAD_SILENT,		/* nor does it name a request */
+};
+
+struct mail {
+	/* as it came; msg is the loop's to free */
+	int             partition;
+	int64_t         seq, time;		/* of the stream */
+	struct bus_msg *msg;
+
+	/* as it was read; what it points to lies in the arena or in msg */
+	enum dead       dead;
+	const char     *why;			/* of a dead one: a short static word */
+	struct command  command;		/* of a dead one only what could be read, or zero */
+	const char     *inbox;			/* where the outcome goes; NULL: nobody waits */
+	size_t          inbox_n;
+	int64_t         token;			/* which of that inbox's waiters */
+
+	/* as it was answered */
+	struct str      outcome;		/* msgpack; empty: no answer */
+};
+
+/* Reads a message; c->secret keys the body's hash. */
+void mail_read(struct ctx *, struct mail *);
+#endif

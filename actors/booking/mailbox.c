@@ -1,0 +1,552 @@
+/*
+ * mailbox.c - see mailbox.h.  Must not know what a command means: that is decide.c.
+ *
+ * Whatever fails, the way back is the same: a partition that cannot go on is stopped and started
+ * again at its cursor; a session that is lost is opened anew and everything with it.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "actors/booking/batch.h"
+#include "actors/booking/mailbox.h"
+#include "actors/booking/owner.h"
+#include "actors/core/outbox.h"
+#include "broker/base/clock.h"
+#include "broker/base/config.h"
+#include "broker/base/log.h"
+#include "broker/base/rule.h"
+#include "broker/metrics.h"
+#include "broker/stream.h"
+
+enum {
+	ARENA        = 64 << 20,	/* touched only as far as batches need it */
+	BALANCE_MS   = 450,		/* the session dies after two idle seconds */
+	RETRY_MS     = 200,
+	PROGRESS_MS  = 100,
+	CALL_MS      = 2000,		/* for the stream's administration */
+	PURGE_S      = 3600,
+	KEEP_S       = 72 * 3600,	/* of what is decided, how much stays in the stream */
+};
+
+/* One partition, as its owner sees it. */
+struct part {
+	enum {
+		PART_STOPPED,		/* to be started when its time has come */
+		PART_EXPECTS,		/* the first message must be the remembered one */
+		PART_READS,
+	} state;
+	int64_t start_at;		/* of clock_mono() */
+	bool    from_beginning;		/* the stream is not the remembered one */
+	int64_t told_at, purged_at;	/* when progress was last published, when it was last purged */
+	int64_t waiting;		/* behind the last message read */
+};
+
+struct mailbox {
+	struct bus      *bus;
+	const char      *url;
+	struct reader   *reader;
+	struct relay    *relay;
+	pthread_t        thread;
+	_Atomic bool     stop, up;
+	_Atomic int64_t  alive_at;
+
+	/* of the thread alone */
+	struct owner     owner;
+	int64_t          balance_at;
+	struct part      part[PARTITIONS];
+	struct place     place[PARTITIONS];
+	struct mail      mail[BATCH_MAX];
+	size_t           nmail;
+	struct arena     arena;
+	void            *storage;
+	struct ctx       ctx;
+};
+
+static struct ctx *fresh_ctx(struct mailbox *m)
+{
+	m->ctx = (struct ctx) { .mem = &m->arena, .db = m->owner.db,
+		.secret = config_text(CONFIG_REQUEST_KEY), .now = clock_wall() };
+	return &m->ctx;
+}
+
+static struct ctx *bounded_ctx(struct mailbox *m)
+{
+	struct ctx *c = fresh_ctx(m);
+
+	c->deadline = clock_mono() + CALL_MS * MS;
+	return c;
+}
+
+static void warn(const char *event, const char *why)
+{
+	char text[300];
+
+	log_line(LOG_WARNING, event, NULL, "\"why\":\"%s\"", log_text(why, text, sizeof text));
+}
+
+static void stop_part(struct mailbox *m, int p, int64_t again_in_ms)
+{
+	if (m->part[p].state != PART_STOPPED)
+		reader_stop(m->reader, p);
+	m->part[p].state = PART_STOPPED;
+	m->part[p].start_at = clock_mono() + again_in_ms * MS;
+}
+
+static void read_anew(struct mailbox *m, int p, const char *why)
+{
+	metric_add(METRIC_booking_rereads, why, 1);
+	log_line(LOG_WARNING, "partition_read_anew", NULL, "\"partition\":%d,\"why\":\"%s\"", p, why);
+	stop_part(m, p, 0);
+}
+
+/* The stream is not the remembered one: all of it is read; request ids make that harmless. */
+static void alarm_of(struct mailbox *m, int p, const char *why)
+{
+	metric_add(METRIC_booking_stream_alarms, NULL, 1);
+	log_line(LOG_ERROR, "stream_alarm", NULL, "\"partition\":%d,\"why\":\"%s\",\"last_seq\":%" PRId64,
+		 p, why, m->place[p].last_seq);
+	m->part[p].from_beginning = true;
+	stop_part(m, p, 0);
+}
+
+static err_t load_place(struct ctx *c, int p, const struct stream_info *info, struct place *place)
+{
+	static const unsigned char nil[16];
+	struct booking_id id = { .set = { 0 } };
+	struct booking_cursor row = { .set = { 0 } };
+
+	SET(&row, partition, p);
+	SET(&row, stream_created, info->created);
+	SET(&row, last_seq, 0);
+	SET(&row, last_time, 0);
+	SET(&row, last_request, ((struct str) { (const char *) nil, sizeof nil }));
+	TRY(db_exec(c, Q_booking_cursor_new, &row));
+	SET(&id, id, p);
+	TRY(db_one(c, Q_booking_cursor_get, &id, &row));
+	*place = (struct place) { .stream_created = row.stream_created, .last_seq = row.last_seq,
+		.last_time = row.last_time, .stream_now = info->created };
+	memcpy(&place->last_request, row.last_request.p, sizeof place->last_request);
+	return OK;
+}
+
+static err_t start_part(struct mailbox *m, int p)
+{
+	struct ctx *c = bounded_ctx(m);
+	struct part *part = &m->part[p];
+	struct place *place = &m->place[p];
+	struct stream_info info;
+	char filter[PARTITION_SUBJECT];
+	err_t e = stream_info(c, m->bus, STREAM_BOOKING, &info);
+
+	if (e.code == ERR_not_found) {
+		TRY(stream_ensure(c, m->bus));
+		e = stream_info(c, m->bus, STREAM_BOOKING, &info);
+	}
+	if (e.code)
+		return e;
+	TRY(load_place(c, p, &info, place));
+	if (RULE(cursor_identity) && !part->from_beginning && place->last_seq > 0 &&
+	    (place->stream_created != info.created || place->last_seq > info.last_seq)) {
+		alarm_of(m, p, place->stream_created != info.created ? "recreated" : "truncated");
+		return OK;	/* stopped, and due at once */
+	}
+
+	const bool expects = place->last_seq > 0 && !part->from_beginning;
+
+	partition_filter(p, filter);
+	TRY(reader_start(c, m->reader, p, filter, expects ? place->last_seq : 1));
+	part->from_beginning = false;
+	part->state = expects ? PART_EXPECTS : PART_READS;
+	return OK;
+}
+
+static bool is_remembered(struct mailbox *m, int p, const struct read *r)
+{
+	const struct place *place = &m->place[p];
+	struct mail mail = { .partition = p, .seq = r->seq, .time = r->time, .msg = r->msg };
+
+	mail_read(&m->ctx, &mail);
+	return !RULE(cursor_identity) ||
+	       (r->seq == place->last_seq && r->time == place->last_time &&
+		digest_eq(mail.command.id, place->last_request));
+}
+
+static void take_message(struct mailbox *m, const struct read *r)
+{
+	struct part *part = &m->part[r->part];
+
+	if (part->state == PART_READS) {
+		part->waiting = r->waiting;
+		m->mail[m->nmail++] = (struct mail) { .partition = r->part, .seq = r->seq,
+			.time = r->time, .msg = r->msg };
+		return;
+	}
+	if (part->state == PART_EXPECTS) {
+		if (is_remembered(m, r->part, r))
+			part->state = PART_READS;
+		else
+			alarm_of(m, r->part, "another message");
+	}
+	bus_free(r->msg);
+}
+
+/* Waits for one message, then takes what is there: alone when idle, large under load. */
+static void collect(struct mailbox *m)
+{
+	int64_t wait = m->balance_at - clock_mono();
+
+	for (int p = 0; p < PARTITIONS; p++)
+		if (m->owner.owned[p] && m->part[p].state == PART_STOPPED &&
+		    wait > m->part[p].start_at - clock_mono())
+			wait = m->part[p].start_at - clock_mono();
+	if (wait < 0)
+		wait = 0;
+	while (m->nmail < BATCH_MAX) {
+		struct read r;
+
+		reader_next(m->reader, m->nmail == 0 ? wait : 0, &r);
+		if (r.what == READ_NOTHING)
+			break;
+		if (r.what == READ_MESSAGE)
+			take_message(m, &r);
+		else if (m->part[r.part].state != PART_STOPPED)
+			read_anew(m, r.part, r.why);
+		if (m->nmail == 0)
+			wait = 0;
+	}
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct mail *x = a, *y = b;
+
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* One message a gateway: its answers of this batch. */
+static void answer(struct mailbox *m, struct mail *mail, size_t n)
+{
+	struct ctx *c = &m->ctx;
+	struct booking_answers out = { .has.items = 1 };
+	char inbox[128];
+
+	out.items.items = arena_alloc(c->mem, n * sizeof *out.items.items);
+	for (size_t i = 0; i < n && out.items.items != NULL; i++) {
+		const struct mail *first = &mail[i];
+		struct str body;
+
+		if (first->inbox == NULL || first->outcome.n == 0 || first->inbox_n >= sizeof inbox)
+			continue;
+		memcpy(inbox, first->inbox, first->inbox_n);
+		inbox[first->inbox_n] = '\0';
+		out.items.n = 0;
+		for (size_t k = i; k < n; k++) {
+			struct booking_answer *a = &out.items.items[out.items.n];
+
+			if (mail[k].inbox == NULL || mail[k].outcome.n == 0 ||
+			    mail[k].inbox_n != first->inbox_n ||
+			    strncmp(mail[k].inbox, inbox, first->inbox_n) != 0)
+				continue;
+			*a = (struct booking_answer) { .set = { 0 } };
+			SET(a, token, mail[k].token);
+			SET(a, outcome, mail[k].outcome);
+			out.items.n++;
+			if (k > i)
+				mail[k].inbox = NULL;	/* told */
+		}
+		if (msg_to_pack(c, &booking_answers_msg, &out, &body).code == ERR_none)
+			(void) !bus_publish(m->bus, inbox, NULL, body).code;
+	}
+}
+
+static void tell_progress(struct mailbox *m, const struct mail *mail, size_t n)
+{
+	const int64_t now = clock_mono();
+
+	for (size_t i = n; i-- > 0;) {
+		const int p = mail[i].partition;
+		struct booking_progress progress = { .set = { 0 } };
+		char subject[64];
+		struct str body;
+
+		if (now - m->part[p].told_at < PROGRESS_MS * MS)
+			continue;
+		m->part[p].told_at = now;
+		SET(&progress, partition, p);
+		SET(&progress, last_seq, m->place[p].last_seq);
+		SET(&progress, waiting, m->part[p].waiting);
+		(void) snprintf(subject, sizeof subject, "healthmed.v1.progress.%d", p);
+		if (msg_to_pack(&m->ctx, &booking_progress_msg, &progress, &body).code == ERR_none)
+			(void) !bus_publish(m->bus, subject, NULL, body).code;
+	}
+}
+
+static void drop_session(struct mailbox *m)
+{
+	for (int p = 0; p < PARTITIONS; p++)
+		stop_part(m, p, 0);
+	owner_close(&m->owner);
+	m->up = false;
+}
+
+static void restart_parts_of(struct mailbox *m, const struct mail *mail, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (m->part[mail[i].partition].state != PART_STOPPED)
+			read_anew(m, mail[i].partition, "cursor moved");
+}
+
+static void pause_ms(int ms)
+{
+	(void) poll(NULL, 0, ms);
+}
+
+/*
+ * Has mails decided and answered, in order.  Poison is bisected until it stands alone, and then is
+ * a dead letter.  False: the session is lost, and what became of the rest is not known.
+ */
+static bool settle(struct mailbox *m, struct mail *mail, size_t n)
+{
+	for (;;) {
+		struct ctx *c = &m->ctx;
+		const int64_t begun = clock_mono();
+		bool moved = false;
+		const err_t e = batch_run(c, mail, n, m->place, &moved);
+
+		if (e.code == ERR_none && moved) {
+			restart_parts_of(m, mail, n);
+			return true;
+		}
+		if (e.code == ERR_none) {
+			metric_time(METRIC_booking_batch_seconds, clock_mono() - begun);
+			answer(m, mail, n);
+			tell_progress(m, mail, n);
+			relay_wake(m->relay);
+			return true;
+		}
+
+		const bool poison = e.code == ERR_too_large || db_is_poison(c->db);
+
+		log_line(poison ? LOG_ERROR : LOG_WARNING, "batch_failed", NULL,
+			 "\"commands\":%zu,\"sqlstate\":\"%s\",\"poison\":%s", n,
+			 db_sqlstate(c->db), poison ? "true" : "false");
+		if (!db_is_up(c->db))
+			return false;
+		db_rollback(c);
+		if (!db_is_up(c->db) || m->stop)
+			return false;
+		if (poison && n > 1 && RULE(bisect))
+			return settle(m, mail, n / 2) && settle(m, mail + n / 2, n - n / 2);
+		if (poison) {
+			for (size_t i = 0; i < n; i++) {
+				mail[i].dead = mail[i].dead ? DEAD_SILENT : DEAD_ANSWERED;
+				mail[i].why = "not storable";
+			}
+			continue;
+		}
+		metric_add(METRIC_booking_retries, NULL, 1);
+		pause_ms(50);
+	}
+}
+
+/* A commit of which no answer came: what it left is told, the rest comes again from the stream. */
+static void recall(struct mailbox *m)
+{
+	for (size_t i = 0; i < m->nmail; i++)
+		mail_read(&m->ctx, &m->mail[i]);
+	if (batch_recall(&m->ctx, m->mail, m->nmail).code == ERR_none)
+		answer(m, m->mail, m->nmail);
+}
+
+static void free_mails(struct mailbox *m)
+{
+	for (size_t i = 0; i < m->nmail; i++)
+		bus_free(m->mail[i].msg);
+	m->nmail = 0;
+}
+
+static void run_batch(struct mailbox *m)
+{
+	struct ctx *c;
+
+	arena_reset(&m->arena);
+	c = fresh_ctx(m);
+	qsort(m->mail, m->nmail, sizeof m->mail[0], by_seq);
+	for (size_t i = 0; i < m->nmail; i++)
+		mail_read(c, &m->mail[i]);
+	if (settle(m, m->mail, m->nmail))
+		free_mails(m);
+	else
+		drop_session(m);	/* the mails stay, to be recalled */
+}
+
+static void connect_session(struct mailbox *m)
+{
+	char why[256] = "";
+
+	if (owner_open(fresh_ctx(m), &m->owner, m->url, why).code) {
+		warn("database_away", why);
+		for (int i = 0; i < 10 && !m->stop; i++)
+			pause_ms(RETRY_MS / 10);
+		return;
+	}
+	m->up = true;
+	m->balance_at = 0;
+	fresh_ctx(m);
+	if (m->nmail > 0) {
+		recall(m);
+		free_mails(m);
+	}
+}
+
+static bool balance(struct mailbox *m)
+{
+	struct owner *o = &m->owner;
+
+	if (clock_mono() < m->balance_at)
+		return true;
+	m->balance_at = clock_mono() + BALANCE_MS * MS;
+	if (owner_balance(bounded_ctx(m), o).code) {
+		warn("session_lost", "the ping failed");
+		drop_session(m);
+		return false;
+	}
+	for (int p = 0; p < PARTITIONS; p++)
+		if (!o->owned[p] && m->part[p].state != PART_STOPPED)
+			stop_part(m, p, 0);
+	return true;
+}
+
+static void start_parts(struct mailbox *m)
+{
+	for (int p = 0; p < PARTITIONS && m->owner.db != NULL; p++) {
+		struct part *part = &m->part[p];
+
+		/* Twice at most: an alarm starts it again, from the beginning. */
+		for (int i = 0; i < 2 && m->owner.owned[p] && part->state == PART_STOPPED &&
+		     part->start_at <= clock_mono(); i++)
+			if (start_part(m, p).code) {
+				warn("partition_not_started", m->ctx.detail);
+				part->start_at = clock_mono() + RETRY_MS * MS;
+				if (!db_is_up(m->owner.db)) {
+					drop_session(m);
+					return;
+				}
+			}
+	}
+}
+
+/* The first sequence whose message is not older than `time`, by bisection; at most `to`. */
+static err_t seq_since(struct ctx *c, struct bus *bus, const char *filter, int64_t from, int64_t to,
+		       int64_t time, int64_t *seq)
+{
+	while (from < to) {
+		const int64_t mid = from + (to - from) / 2;
+		struct stream_msg msg;
+
+		TRY(stream_get(c, bus, STREAM_BOOKING, mid, filter, &msg));
+		bus_free(msg.msg);
+		if (msg.time < time)
+			from = msg.seq + 1 < to ? msg.seq + 1 : to;
+		else
+			to = mid;
+	}
+	*seq = to;
+	return OK;
+}
+
+/* Once an hour: what is decided and older than three days goes, never the cursor's own message. */
+static void purge(struct mailbox *m)
+{
+	const int64_t now = clock_mono();
+
+	for (int p = 0; p < PARTITIONS; p++) {
+		struct part *part = &m->part[p];
+		struct stream_info info;
+		char filter[PARTITION_SUBJECT];
+		int64_t seq;
+
+		if (part->state != PART_READS || m->place[p].last_seq == 0 ||
+		    (part->purged_at != 0 && now - part->purged_at < PURGE_S * SECOND))
+			continue;
+		part->purged_at = now;
+		partition_filter(p, filter);
+
+		struct ctx *c = bounded_ctx(m);
+
+		if (stream_info(c, m->bus, STREAM_BOOKING, &info).code ||
+		    seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq,
+			      clock_wall() - KEEP_S * SECOND, &seq).code ||
+		    stream_purge(c, m->bus, STREAM_BOOKING, filter, seq).code)
+			warn("purge_failed", c->detail);
+		return;		/* one a round: commands come first */
+	}
+}
+
+static void *run(void *of)
+{
+	struct mailbox *m = of;
+
+	while (!m->stop) {
+		m->alive_at = clock_mono();
+		arena_reset(&m->arena);
+		if (m->owner.db == NULL) {
+			connect_session(m);
+			continue;
+		}
+		if (!balance(m))
+			continue;
+		start_parts(m);
+		if (m->owner.db == NULL)
+			continue;
+		collect(m);
+		if (m->nmail > 0)
+			run_batch(m);
+		else
+			purge(m);
+	}
+	free_mails(m);
+	drop_session(m);
+	return NULL;
+}
+
+err_t mailbox_start(struct bus *bus, const char *url, struct mailbox **out)
+{
+	struct mailbox *m = calloc(1, sizeof *m);
+
+	assert(m != NULL && (m->storage = malloc(ARENA)) != NULL);
+	arena_init(&m->arena, m->storage, ARENA);
+	m->bus = bus;
+	m->url = url;
+	m->alive_at = clock_mono();
+	TRY(reader_open(bus, STREAM_BOOKING, &m->reader));
+	TRY(relay_start(bus, url, "booking", &m->relay));
+	if (pthread_create(&m->thread, NULL, run, m) != 0)
+		return ERR(internal);
+	*out = m;
+	return OK;
+}
+
+bool mailbox_is_well(void *mailbox, char *detail, size_t size)
+{
+	const struct mailbox *m = mailbox;
+	const bool alive = clock_mono() - m->alive_at < 5 * SECOND;
+
+	(void) snprintf(detail, size, "%s", !alive ? "the loop hangs" : m->up ? "" : "the database is away");
+	return alive && m->up;
+}
+
+void mailbox_stop(struct mailbox *m)
+{
+	m->stop = true;
+	(void) pthread_join(m->thread, NULL);
+	relay_stop(m->relay);
+	reader_close(m->reader);
+	free(m->storage);
+	free(m);
+}

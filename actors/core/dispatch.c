@@ -84,7 +84,7 @@ static err_t keep(struct ctx *c, const struct call *k, struct idempotency *key, 
 
 /* What the first copy was told. */
 static err_t repeat(struct ctx *c, const struct call *k, const struct idempotency *key,
-		    struct str *reply)
+		    struct str *reply, err_t *outcome)
 {
 	struct idempotency first;
 	struct kept kept;
@@ -95,10 +95,10 @@ static err_t repeat(struct ctx *c, const struct call *k, const struct idempotenc
 		return ERR(key_reused);
 	TRY(msg_from_pack(c, &kept_msg, first.reply, &kept));
 	*reply = kept.reply;
-	if (!kept.has.code)
-		return OK;
 	memcpy(code, kept.code.p, kept.code.n < sizeof code ? kept.code.n : 0);
-	return err_named(code);
+	if (kept.has.code)
+		*outcome = err_named(code);
+	return OK;
 }
 
 /* A refusal by the state is an outcome like any other: it is kept, what led to it is not. */
@@ -109,10 +109,8 @@ static err_t act_once(struct ctx *c, const struct receive *r, const void *req,
 	struct idempotency claimed;
 	err_t e = db_one(c, key_query(k, KEY_CLAIM), key, &claimed);
 
-	if (e.code == ERR_not_found) {
-		*outcome = repeat(c, k, key, reply);
-		return OK;
-	}
+	if (e.code == ERR_not_found)
+		return repeat(c, k, key, reply, outcome);
 	TRY(e);
 	TRY(db_exec(c, Q_core_savepoint, NULL));
 	*outcome = act(c, r, req, reply);

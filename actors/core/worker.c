@@ -1,0 +1,384 @@
+/*
+ * worker.c - see worker.h.  Must not know a domain, nor what a request is about.
+ *
+ * A worker takes a message, has it dispatched and replies.  It never waits for a database: a
+ * thread of the pool opens the sessions and hands them over.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "actors/core/dispatch.h"
+#include "actors/core/worker.h"
+#include "broker/base/clock.h"
+#include "broker/base/config.h"
+#include "broker/base/log.h"
+#include "broker/discovery.h"
+#include "broker/metrics.h"
+
+enum { ARENA = 256 << 10, SUBJECT = 128 };
+#define IDLE_US  SECOND			/* after so long without a request the session is tried */
+#define DRAIN_US (50 * MS)
+#define BACKOFF_MAX (2 * SECOND)
+#define COMPLAIN_US (10 * SECOND)	/* one line each, while a database is away */
+
+struct worker {
+	struct pool         *pool;
+	pthread_t            thread;
+	struct arena         mem;
+	void                *storage;
+	struct cache        *cache;
+	struct db           *db;	/* the worker's own */
+	_Atomic(struct db *) fresh;	/* handed over by the opener */
+	atomic_bool          wants;
+};
+
+struct pool {
+	struct plan_of_pool plan;
+	struct bus         *bus;
+	struct bus_sub     *sub;
+	struct discovery   *discovery;
+	struct endpoint    *endpoint;	/* one for each of the actor's calls */
+	struct worker      *worker;
+	struct cache       *stale;	/* where facts drop what is no longer so */
+	struct arena        fact_mem;	/* of the one thread that brings facts */
+	unsigned char       fact_room[4096];
+	int                 started;
+	atomic_int          sessions;
+	atomic_bool         stopping;
+	pthread_t           opener;
+	bool                opening;
+	pthread_mutex_t     lock;
+	pthread_cond_t      wanted;
+	char                why[256];	/* why there is no session */
+};
+
+/* ---- sessions ---- */
+
+static void want(struct worker *w)
+{
+	struct pool *p = w->pool;
+
+	(void) pthread_mutex_lock(&p->lock);
+	atomic_store(&w->wants, true);
+	(void) pthread_cond_signal(&p->wanted);
+	(void) pthread_mutex_unlock(&p->lock);
+}
+
+/* Takes a session that was opened; gives up one that was lost. */
+static void look_after(struct worker *w)
+{
+	if (w->db != NULL && !db_is_up(w->db)) {
+		db_close(w->db);
+		w->db = NULL;
+		atomic_fetch_sub(&w->pool->sessions, 1);
+		want(w);
+	}
+	if (w->db == NULL)
+		w->db = atomic_exchange(&w->fresh, NULL);
+}
+
+static struct worker *who_wants(struct pool *p)
+{
+	for (int i = 0; i < p->plan.workers; i++)
+		if (atomic_load(&p->worker[i].wants))
+			return &p->worker[i];
+	return NULL;
+}
+
+static bool open_for(struct pool *p, struct worker *w, int64_t *complained)
+{
+	char why[sizeof p->why] = "", detail[2 * sizeof why];
+	struct db *db = NULL;
+	const err_t e = db_open(p->plan.url, p->plan.actor->name, &db, why);
+
+	(void) pthread_mutex_lock(&p->lock);
+	memcpy(p->why, why, sizeof why);
+	(void) pthread_mutex_unlock(&p->lock);
+	if (e.code == ERR_none) {
+		atomic_store(&w->wants, false);
+		atomic_fetch_add(&p->sessions, 1);
+		atomic_store(&w->fresh, db);
+		return true;
+	}
+	if (*complained == 0 || clock_mono() - *complained >= COMPLAIN_US) {
+		*complained = clock_mono();
+		log_line(e.code == ERR_internal ? LOG_ERROR : LOG_WARNING, "database", NULL,
+			 "\"domain\":\"%s\",\"detail\":\"%s\"", p->plan.actor->name,
+			 log_text(why, detail, sizeof detail));
+	}
+	return false;
+}
+
+static void *opener(void *of)
+{
+	struct pool *p = of;
+	int64_t backoff = 0, complained = 0;
+
+	while (!atomic_load(&p->stopping)) {
+		struct timespec until;
+		struct worker *w;
+
+		(void) clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += (until.tv_nsec + backoff * 1000) / 1000000000;
+		until.tv_nsec = (until.tv_nsec + backoff * 1000) % 1000000000;
+		(void) pthread_mutex_lock(&p->lock);
+		while (!atomic_load(&p->stopping)) {
+			if (backoff == 0 && who_wants(p) != NULL)
+				break;
+			if (backoff == 0)
+				(void) pthread_cond_wait(&p->wanted, &p->lock);
+			else if (pthread_cond_timedwait(&p->wanted, &p->lock, &until) == ETIMEDOUT)
+				break;
+		}
+		(void) pthread_mutex_unlock(&p->lock);
+		w = who_wants(p);
+		if (w == NULL || atomic_load(&p->stopping))
+			continue;
+		if (open_for(p, w, &complained)) {
+			backoff = complained = 0;
+		} else {
+			backoff = backoff == 0 ? 100 * MS : backoff * 2;
+			if (backoff > BACKOFF_MAX)
+				backoff = BACKOFF_MAX;
+		}
+	}
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+static const struct receive *receive_of(struct pool *p, struct str subject, struct endpoint **e)
+{
+	const struct actor *a = p->plan.actor;
+
+	for (size_t i = 0; i < a->nreceive; i++)
+		if (str_eq(subject, str_of(call[a->receive[i].on].subject))) {
+			*e = &p->endpoint[i];
+			return &a->receive[i];
+		}
+	return NULL;
+}
+
+static err_t answer(struct ctx *c, const struct receive *r, const struct bus_msg *m, struct str *reply)
+{
+	TRY(wire_get_ctx(c, bus_header(m, WIRE_USER), bus_header(m, WIRE_ROLE),
+			 bus_header(m, WIRE_DEADLINE), bus_header(m, WIRE_TRACE)));
+	if (r == NULL)			/* of a newer release, while pools are being replaced */
+		return refuse(c, ERR_unavailable, "a call that is not known here");
+	if (clock_left(c->deadline) == 0)
+		return refuse(c, ERR_timeout, "nobody waits any more");
+	if (c->db == NULL && call[r->on].tx != TX_NONE)
+		return refuse(c, ERR_unavailable, "the database is away");
+	return dispatch(c, r, bus_body(m), bus_header(m, WIRE_REQUEST), reply);
+}
+
+static void reply_to(struct ctx *c, struct bus *bus, const struct bus_msg *m, err_t e, struct str reply)
+{
+	struct headers h = { .n = 0 };
+
+	if (bus_reply_to(m) == NULL)
+		return;
+	if (e.code != ERR_none) {
+		wire_put_error(c, e, &h);
+		reply = (struct str) { NULL, 0 };
+	}
+	if (bus_publish(bus, bus_reply_to(m), &h, reply).code != ERR_none)
+		log_line(LOG_WARNING, "reply_lost", c->trace, "\"bytes\":%zu", reply.n);
+}
+
+static void count(struct ctx *c, const struct receive *r, struct endpoint *e, err_t err, int64_t us)
+{
+	const char *name = r == NULL ? "unknown" : call[r->on].name;
+	const bool ours = err.code == ERR_internal || err.code == ERR_unavailable;
+	char detail[2 * sizeof c->detail];
+
+	metric_add(METRIC_call_requests, name, 1);
+	metric_time(METRIC_call_seconds, us);
+	if (err.code != ERR_none)
+		metric_add(METRIC_call_errors, err_info[err.code].code, 1);
+	if (e != NULL) {
+		atomic_fetch_add_explicit(&e->requests, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&e->busy_us, us, memory_order_relaxed);
+		if (err.code != ERR_none) {
+			atomic_fetch_add_explicit(&e->errors, 1, memory_order_relaxed);
+			atomic_store_explicit(&e->last_error, (int) err.code, memory_order_relaxed);
+		}
+	}
+	log_line(ours ? LOG_WARNING : LOG_DEBUG, "call", c->trace,
+		 "\"call\":\"%s\",\"code\":\"%s\",\"us\":%" PRId64 ",\"detail\":\"%s\"", name,
+		 err_info[err.code].code, us, log_text(c->detail, detail, sizeof detail));
+}
+
+static void serve(struct worker *w, const struct bus_msg *m)
+{
+	struct pool *p = w->pool;
+	const int64_t start = clock_mono();
+	struct endpoint *e = NULL;
+	const struct receive *r = receive_of(p, bus_subject(m), &e);
+	struct str reply = { NULL, 0 };
+	err_t err;
+
+	arena_reset(&w->mem);
+
+	struct ctx c = { .mem = &w->mem, .db = w->db, .cache = w->cache, .now = clock_wall(),
+		.secret = config_text(CONFIG_REQUEST_KEY) };
+
+	err = answer(&c, r, m, &reply);
+	reply_to(&c, p->bus, m, err, reply);
+	if (err.code == ERR_none && call[r->on].tx == TX_WRITE)
+		relay_wake(p->plan.relay);
+	count(&c, r, e, err, clock_mono() - start);
+}
+
+/* Nobody asked anything: a good time to see that the session is dead. */
+static void idle(struct worker *w)
+{
+	if (w->db == NULL)
+		return;
+	arena_reset(&w->mem);
+
+	struct ctx c = { .mem = &w->mem, .db = w->db, .deadline = clock_mono() + SECOND };
+
+	if (db_exec(&c, Q_core_ping, NULL).code != ERR_none)
+		db_rollback(&c);
+}
+
+static void *work(void *of)
+{
+	struct worker *w = of;
+	struct pool *p = w->pool;
+
+	want(w);
+	for (bool closed = false; !closed;) {
+		const bool stopping = atomic_load(&p->stopping);
+		struct bus_msg *m CLEANUP(bus_freep) = bus_take(p->sub, stopping ? DRAIN_US : IDLE_US,
+								&closed);
+
+		look_after(w);
+		if (m != NULL)
+			serve(w, m);
+		else if (stopping)
+			break;
+		else if (!closed)
+			idle(w);
+		look_after(w);
+	}
+	db_close(w->db);
+	return NULL;
+}
+
+/* ---- the pool ---- */
+
+static void on_fact(void *of, const struct bus_msg *m)
+{
+	struct pool *p = of;
+	struct ctx c = { .mem = &p->fact_mem };
+	struct fact f;
+
+	arena_reset(&p->fact_mem);
+	if (msg_from_pack(&c, &fact_msg, bus_body(m), &f).code == ERR_none)
+		p->plan.on_fact(p->stale, &f);
+}
+
+static err_t start(struct pool *p)
+{
+	const struct actor *a = p->plan.actor;
+	char subject[SUBJECT];
+
+	for (size_t i = 0; i < a->nreceive; i++)
+		p->endpoint[i].call = a->receive[i].on;
+	if (p->plan.facts != NULL)
+		TRY(bus_listen(p->bus, p->plan.facts, on_fact, p));
+	(void) snprintf(subject, sizeof subject, "healthmed.v1.%s.*", a->name);
+	TRY(bus_subscribe(p->bus, subject, a->name, &p->sub));
+	p->opening = pthread_create(&p->opener, NULL, opener, p) == 0;
+	if (!p->opening)
+		return ERR(unavailable);
+	for (int i = 0; i < p->plan.workers; i++) {
+		struct worker *w = &p->worker[i];
+
+		w->pool = p;
+		w->cache = cache_open(p->plan.redis);
+		w->storage = malloc(ARENA);
+		if (w->storage == NULL)
+			return ERR(unavailable);
+		arena_init(&w->mem, w->storage, ARENA);
+		if (pthread_create(&w->thread, NULL, work, w) != 0)
+			return ERR(unavailable);
+		p->started++;
+	}
+	return discovery_start(p->bus, a->name, p->endpoint, a->nreceive, &p->discovery);
+}
+
+err_t pool_start(struct bus *bus, const struct plan_of_pool *plan, struct pool **out)
+{
+	struct pool *p = calloc(1, sizeof *p);
+	pthread_condattr_t mono;
+	err_t e;
+
+	if (p == NULL)
+		return ERR(unavailable);
+	p->plan = *plan;
+	p->bus = bus;
+	p->endpoint = calloc(plan->actor->nreceive, sizeof *p->endpoint);
+	p->worker = calloc((size_t) plan->workers, sizeof *p->worker);
+	arena_init(&p->fact_mem, p->fact_room, sizeof p->fact_room);
+	p->stale = plan->facts == NULL ? NULL : cache_open(plan->redis);
+	(void) pthread_condattr_init(&mono);
+	(void) pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	(void) pthread_mutex_init(&p->lock, NULL);
+	(void) pthread_cond_init(&p->wanted, &mono);
+	(void) pthread_condattr_destroy(&mono);
+	e = p->endpoint == NULL || p->worker == NULL ? ERR(unavailable) : start(p);
+	if (e.code != ERR_none)
+		pool_stop(p);
+	else
+		*out = p;
+	return e;
+}
+
+bool pool_is_well(void *of, char *detail, size_t size)
+{
+	struct pool *p = of;
+	const int sessions = atomic_load(&p->sessions);
+
+	(void) pthread_mutex_lock(&p->lock);
+	(void) snprintf(detail, size, "%d of %d sessions%s%.*s", sessions, p->plan.workers,
+			p->why[0] == '\0' ? "" : ": ", (int) sizeof p->why, p->why);
+	(void) pthread_mutex_unlock(&p->lock);
+	return sessions > 0;
+}
+
+void pool_stop(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	if (p->discovery != NULL)
+		discovery_stop(p->discovery);
+	(void) pthread_mutex_lock(&p->lock);
+	atomic_store(&p->stopping, true);
+	(void) pthread_cond_broadcast(&p->wanted);
+	(void) pthread_mutex_unlock(&p->lock);
+	for (int i = 0; i < p->started; i++)
+		(void) pthread_join(p->worker[i].thread, NULL);
+	if (p->opening)
+		(void) pthread_join(p->opener, NULL);
+	if (p->sub != NULL)
+		bus_unsubscribe(p->sub);
+	for (int i = 0; p->worker != NULL && i < p->plan.workers; i++) {
+		db_close(atomic_exchange(&p->worker[i].fresh, NULL));
+		cache_close(p->worker[i].cache);
+		free(p->worker[i].storage);
+	}
+	bus_unlisten(p->bus, p);
+	cache_close(p->stale);
+	free(p->worker);
+	free(p->endpoint);
+	(void) pthread_cond_destroy(&p->wanted);
+	(void) pthread_mutex_destroy(&p->lock);
+	free(p);
+}

@@ -149,12 +149,15 @@ static err_t judge(struct ctx *c, const struct plan *p, const PGresult *r)
 	struct db *db = c->db;
 	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	const char *constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME);
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
 	const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 	const char *name = p == NULL ? "-" : p->text->name;
 	enum err_code code = ERR_unavailable;
 
 	if (state == NULL || PQstatus(db->conn) == CONNECTION_BAD)
 		return lose(c, NULL);
+	if (severity != NULL && strcmp(severity, "ERROR") != 0)
+		return lose(c, text);		/* FATAL: the server ends the session */
 	(void) snprintf(db->sqlstate, sizeof db->sqlstate, "%s", state);
 	db->poison = strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0;
 	db->timeout_ms = -1;		/* what was set in a transaction that fails is unset */
@@ -196,9 +199,8 @@ static bool pump(struct db *db, bool reading)
 	struct pollfd fd = { .fd = PQsocket(db->conn),
 		.events = (short) (POLLIN | (unsent ? POLLOUT : 0)) };
 	const int64_t left = clock_left(db->limit);
-	const int64_t ms = (left + MS - 1) / MS;
 
-	if (left == 0 || poll(&fd, 1, db->limit == 0 || ms > 60000 ? 60000 : (int) ms) < 0)
+	if (left == 0 || poll(&fd, 1, left > SECOND ? 1000 : (int) (left / MS) + 1) < 0)
 		return left != 0;	/* EINTR is looked at anew */
 	return fd.revents == 0 || (fd.revents & ~POLLOUT) == 0 || PQconsumeInput(db->conn);
 }
@@ -231,6 +233,8 @@ static err_t finish(struct ctx *c)
 			return lose_late(c);
 		if (r == NULL && PQstatus(db->conn) == CONNECTION_BAD)
 			return lose(c, NULL);
+		if (r == NULL)
+			continue;		/* the end of a query; the status of NULL is an error */
 		ended = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
 		if (PQresultStatus(r) == PGRES_FATAL_ERROR && db->failed.code == ERR_none) {
 			db->failed = judge(c, NULL, r);
@@ -626,6 +630,8 @@ static err_t send_frame(struct ctx *c)
 	struct core_timeout t = { 0 };
 
 	SET(&t, ms, (left + step - 1) / step * TIMEOUT_STEP_MS);
+	if (PQtransactionStatus(db->conn) == PQTRANS_INERROR)
+		return OK;		/* it takes nothing but its end */
 	if (t.ms != db->timeout_ms && db->plan[Q_core_timeout] != NULL) {
 		TRY(send_plan(c, db->plan[Q_core_timeout], &t));
 		db->timeout_ms = t.ms;
@@ -643,6 +649,8 @@ err_t db_send(struct ctx *c, enum query q, const void *in)
 {
 	struct db *db = c->db;
 
+	if (db->conn == NULL)
+		return lose(c, NULL);
 	if (c->deadline != 0 && clock_left(c->deadline) == 0 && q != Q_core_rollback)
 		return refuse(c, ERR_timeout, "%s: no time is left", query_text[q].name);
 	if (db->state != SENDING)
@@ -1099,16 +1107,19 @@ static err_t prepare_all(struct ctx *c, const char *domain)
 err_t db_open(const char *url, const char *domain, struct db **out, char *why)
 {
 	char user[64] = "", name[64] = "healthmed";
-	unsigned char storage[16384];
+	enum { ROOM = 16384 };
+	void *room = malloc(ROOM);
 	struct arena mem;
 	struct ctx c = { .mem = &mem, .db = calloc(1, sizeof *c.db) };
 	err_t e;
 
-	arena_init(&mem, storage, sizeof storage);
-	if (c.db == NULL) {
+	if (c.db == NULL || room == NULL) {
+		free(c.db);
+		free(room);
 		(void) snprintf(why, 256, "no memory");
 		return ERR(unavailable);
 	}
+	arena_init(&mem, room, ROOM);
 	if (domain != NULL) {
 		(void) snprintf(user, sizeof user, "healthmed_%s", domain);
 		(void) snprintf(name, sizeof name, "healthmed_%s", domain);
@@ -1130,6 +1141,7 @@ err_t db_open(const char *url, const char *domain, struct db **out, char *why)
 		(void) PQsetNoticeReceiver(c.db->conn, receive_notice, c.db);
 		e = prepare_all(&c, domain);
 	}
+	free(room);
 	if (e.code != ERR_none) {
 		(void) snprintf(why, 256, "%s", c.detail);
 		why[strcspn(why, "\n")] = '\0';

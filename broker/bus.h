@@ -18,7 +18,7 @@ struct bus_sub;
 err_t bus_open(const char *urls, const char *name, struct bus **, char *why) MUST_CHECK;
 bool  bus_is_up(const struct bus *);
 void  bus_drain(struct bus *);	/* no new deliveries; what arrived is still handed out */
-void  bus_close(struct bus *);
+void  bus_close(struct bus *);	/* when no other thread uses it any more */
 
 /* Request and reply; waits until c->deadline.  The reply's bytes are in the arena.
  * unavailable: no responders or not connected (at once); timeout; or the error of the headers. */
@@ -44,11 +44,13 @@ err_t bus_publish(struct bus *, const char *subject, const struct headers *, str
 err_t bus_subscribe(struct bus *, const char *subject, const char *queue, struct bus_sub **) MUST_CHECK;
 /* NULL after timeout_us, or when the subscription is drained and empty (*closed = true). */
 struct bus_msg *bus_take(struct bus_sub *, int64_t timeout_us, bool *closed);
-void  bus_unsubscribe(struct bus_sub *);
+void  bus_unsubscribe(struct bus_sub *);	/* after the last thread has left it */
 
-/* Delivered on a thread of the library's, one message at a time; must be quick. */
+/* Delivered on a thread of the library's, one message of a subject at a time; must be quick. */
 typedef void bus_fn(void *of, const struct bus_msg *);
 err_t bus_listen(struct bus *, const char *subject, bus_fn *, void *of) MUST_CHECK;
+/* Ends all listening for `of`; afterwards none of its functions runs.  Not from such a function. */
+void  bus_unlisten(struct bus *, void *of);
 
 struct str  bus_subject(const struct bus_msg *);
 struct str  bus_body(const struct bus_msg *);

@@ -1,0 +1,23 @@
+/*
+ * scan.h - finds single values in a JSON text that a server or another of our processes wrote:
+ * acknowledgements, answers of JetStream's API, faults in a header.
+ *
+ * Nothing is built and nothing allocated; the text is checked against RFC 8259 as far as it is
+ * passed over.  What clients send is not read here but by broker/msg.c.
+ */
+#ifndef BROKER_SCAN_H
+#define BROKER_SCAN_H
+#include "broker/base/str.h"
+
+/* The raw text of the member that the dotted path leads to, e.g. "state.first_seq"; of several of
+ * one name the first.  false: there is none, or the text is no JSON object. */
+bool scan_find(struct str json, const char *path, struct str *value);
+bool scan_int(struct str json, const char *path, int64_t *);
+/* The text of a string, its escapes undone, in the arena. */
+bool scan_text(struct arena *, struct str json, const char *path, struct str *);
+/* The next element of an array; *at begins as 0.  false: no more, or no array. */
+bool scan_item(struct str array, size_t *at, struct str *item);
+
+/* A JSON string with its quotes; what is no UTF-8 becomes question marks. */
+void scan_quote(struct buf *, struct str);
+#endif

@@ -1,4 +1,4 @@
-# make [help]      B is the build folder; nothing but the build is written there, and nothing elsewhere.
+# make help says what there is.  B is the build folder; nothing else is written, but for RUN by `up`.
 B          ?= build
 RUN        ?= .run
 PREFIX     ?= /usr/local
@@ -22,6 +22,8 @@ MIGRATIONS := $(sort $(wildcard sql/migrations/*.sql))
 GEN        := $B/gen/query.o $B/gen/migration.o
 OBJ        := $(SRC:%.c=$B/%.o) $(GEN)
 UNIT       := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
+WITH       := $(patsubst %.c,$B/%,$(wildcard tests/integration/test_*.c))
+FUZZ       := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 LOAD       := $(patsubst %.c,$B/%,$(wildcard loadtest/*.c))
 
 all: $B/healthmed $(LOAD)	## builds the program and the load generator
@@ -41,15 +43,95 @@ $(GEN): %.o: %.c
 $B/%.o: %.c | $B/gen/query.h
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(WARN) $(INCLUDES) $(CFLAGS) $(HARDEN) -MMD -MP -c $< -o $@
-$(UNIT): %: %.o $B/tests/unit/main.o $B/libhealthmed.a
+$(UNIT) $(WITH): %: %.o $B/tests/unit/main.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS) -lcmocka
+$(FUZZ): %: %.o $(if $(FUZZER),,$B/tests/fuzz/replay.o) $B/libhealthmed.a
+	$(CC) $(CFLAGS) $(FUZZER) $(LINKFLAGS) $^ -o $@ $(LIBS)
 $(LOAD): %: %.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
 
-clean:	## removes the build and, with nothing running there, the data of `make up`
+# ---- running ----
+export HEALTHMED_BIN = $(abspath $B/healthmed)
+JOBS  ?= $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+BUILD  = $(MAKE) --no-print-directory $(JOBS)
+
+up:	## installs what is missing, builds, starts everything in RUN (.run) and shows where it is
+	@./stack packages build run
+	@echo building && $(BUILD) -s all
+	@./stack up $(RUN)
+down:	## stops everything that `make up` started
+	@./stack down $(RUN)
+status:	## shows each component; succeeds only if all are well
+	@./stack status $(RUN)
+logs:	## shows the last lines of the logs, and follows them on a terminal
+	@./stack logs $(RUN) -n 20 $(shell [ -t 1 ] && echo -f)
+clean:	## removes the build and the data of `make up` (after `make down`)
+	@./stack clean $(RUN)
 	rm -rf $B
 
+# ---- testing ----
+# A build with a sanitizer, or of another kind, is the same Makefile with another B and CFLAGS.
+ASAN        = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN        = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+AS_ASAN     = CFLAGS='$(ASAN)' HARDEN=-fPIE
+AS_TSAN     = CFLAGS='$(TSAN)' HARDEN=-fPIE
+FUZZ_B     ?= $B/asan
+REPLAY      = $(FUZZ:$B/%=$(FUZZ_B)/%)
+PYTESTS    ?= $(wildcard tests/integration tests/e2e)
+FUZZ_SECONDS ?= 60
+SAN_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0 \
+              UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp \
+              TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:ignore_noninstrumented_modules=1:history_size=4
+SANE        = env $(SAN_OPTIONS)
+
+programs: $B/healthmed $(UNIT) $(WITH) $(LOAD)
+replayers: $(FUZZ)
+test check:	## builds and runs every test on servers of its own; ends with one line
+	@echo building the tests && $(BUILD) -s programs && $(BUILD) -s B=$(FUZZ_B) $(AS_ASAN) replayers
+	@$(SANE) tests/run $(UNIT) $(WITH) $(REPLAY) -- $(PYTESTS)
+asan:	## the same with AddressSanitizer and UBSan, in the tests and in the processes tested
+	@$(MAKE) --no-print-directory B=$B/asan FUZZ_B=$B/asan $(AS_ASAN) STACK_PATIENCE=90 test
+tsan:	## the tests of gateway and worker with ThreadSanitizer
+	@echo building with ThreadSanitizer && $(BUILD) -s B=$B/tsan $(AS_TSAN) programs
+	@HEALTHMED_BIN=$(abspath $B/tsan/healthmed) STACK_PATIENCE=90 $(SANE) \
+		tests/run $(UNIT:$B/%=$B/tsan/%) $(WITH:$B/%=$B/tsan/%) -- -m 'not slow' $(PYTESTS)
+mutants:	## switches off one rule of rule.h after the other: some test must fail for each
+	@echo building the mutants && $(BUILD) -s B=$B/mutants CFLAGS='-O1 -g -DHEALTHMED_MUTANTS' programs
+	@B=$B/mutants HEALTHMED_BIN=$(abspath $B/mutants/healthmed) tests/mutants
+fuzz:	## lets clang's fuzzer run on each parser, FUZZ_SECONDS (60) each
+	@$(BUILD) -s B=$B/fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' HARDEN=-fPIE \
+		WARN=-w FUZZER=-fsanitize=fuzzer replayers
+	@set -e; for f in $(notdir $(FUZZ)); do \
+		mkdir -p $B/fuzz/corpus/$$f; \
+		$(SANE) $B/fuzz/tests/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 \
+			-print_final_stats=1 -artifact_prefix=$B/fuzz/$$f- $B/fuzz/corpus/$$f \
+			$(wildcard tests/fuzz/corpus)/$${f#fuzz_}; \
+	done
+bench:	## the benchmark: durable bookings over HTTP against the usual way in SQL
+	@$(BUILD) -s all
+	@loadtest/bench
+lint:	## the rules of the house, cppcheck and shellcheck
+	@tests/lint/run
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppressions-list=tests/lint/cppcheck.txt -j2 -I. -D_GNU_SOURCE healthmed.c actors broker web
+	@shellcheck stack .ci/run $(wildcard tests/run tests/mutants tests/lint/run loadtest/bench)
+	@echo "lint: nothing to say"
+fmt:	## lays out the C code as .clang-format says
+	clang-format -i $$(git ls-files '*.c' '*.h')
+verify:	## checks the promises against what `make up` stored
+	@set -a; . $(abspath $(RUN))/env; $$HEALTHMED_BIN verify
+
+# ---- installing ----
+install: all	## copies the program to DESTDIR PREFIX (/usr/local)
+	install -D -m 755 $B/healthmed $(DESTDIR)$(PREFIX)/bin/healthmed
+uninstall:	## removes it from there
+	rm -f $(DESTDIR)$(PREFIX)/bin/healthmed
+
+help:	## says this
+	@awk -F':.*## ' '/^[a-z ]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
 -include $(shell find $B -name '*.d' 2>/dev/null)
-.PHONY: all clean
+.PHONY: all up down status logs clean programs replayers test check asan tsan mutants fuzz bench lint fmt verify \
+	install uninstall help
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,0 +1,45 @@
+"""Fixtures of all Python tests, and the counts that tests/run adds up."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stack import Stack  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """A whole Health&Med, shared by the session; see stack.py for what it can do."""
+    with Stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """PostgreSQL (migrated), NATS and Redis alone."""
+    with Stack("--only", "postgres,nats,redis") as running:
+        yield running
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the ends of the logs of the stacks it used."""
+    report = (yield).get_result()
+    if report.failed and call.when != "teardown":
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Stack):
+                report.sections.append(("logs", value.tails()))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Names what was skipped, and why; leaves the counts for tests/run."""
+    stats = terminalreporter.stats
+    for report in stats.get("skipped", []):
+        terminalreporter.write_line(f"skipped: {report.nodeid}: {report.longrepr[2].removeprefix('Skipped: ')}")
+    if path := os.environ.get("TESTS_COUNTS"):
+        count = [sum(len(stats.get(k, [])) for k in keys)
+                 for keys in (("passed", "xpassed"), ("failed", "error"), ("skipped", "xfailed"))]
+        Path(path).write_text(" ".join(map(str, count)) + "\n")

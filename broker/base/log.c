@@ -89,7 +89,7 @@ void log_line(enum log_level level, const char *event, const char *trace, const 
 		va_end(ap);
 		if (more < 0 || (size_t) more >= sizeof line - (size_t) head - 3)
 			head += snprintf(line + head, sizeof line - (size_t) head, ",\"cut\":true");
-		else
+		else if (more > 0)
 			head += more + 1;
 	}
 	line[head++] = '}';

@@ -11,6 +11,8 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
+#pragma GCC diagnostic ignored "-Wformat-zero-length"	/* no members is a fair thing to say */
+
 void log_level_set(const char *name);
 /* `members` is a printf format that gives JSON members, or "" for none; text that is not ours
  * to trust goes through log_text first.  trace may be NULL or "". */

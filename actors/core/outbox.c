@@ -258,9 +258,9 @@ static void *relay(void *of)
 
 		r->woken = false;
 		(void) pthread_mutex_unlock(&r->lock);
-		if (stopping)
-			break;
 		more = round_of(r);
+		if (stopping)		/* after the last act of this process */
+			break;
 	}
 	db_close(r->db);
 	return NULL;

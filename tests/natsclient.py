@@ -71,7 +71,7 @@ class Subscription:
 
 
 class Nats:
-    def __init__(self, url, name="tests"):
+    def __init__(self, url, name="tests", inbox="_INBOX"):
         at = urlsplit(url)
         self.errors = []                        # what the server refused, e.g. a permission
         self._subscriptions, self._sids = {}, itertools.count(1)
@@ -89,7 +89,7 @@ class Nats:
         if not answer.startswith(b"PONG"):
             raise ConnectionError(answer.decode().strip())
         self._socket.settimeout(None)
-        self._inbox = "_INBOX." + secrets.token_hex(8)
+        self._inbox = f"{inbox}." + secrets.token_hex(8)
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self):

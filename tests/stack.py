@@ -294,7 +294,8 @@ class Stack:
 
     def nats(self, user="admin"):
         """A connection as admin, gateway, actor or reader."""
-        return Nats((self.run / "secrets" / f"nats-{user}.url").read_text().strip())
+        return Nats((self.run / "secrets" / f"nats-{user}.url").read_text().strip(),
+                    inbox="_INBOX_reader" if user == "reader" else "_INBOX")
 
 
 def at_once(count, call):

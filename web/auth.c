@@ -1,0 +1,341 @@
+/*
+ * auth.c - see auth.h.  The only file of this room that knows libjwt.
+ *
+ * Must not know a route, nor trust what the library does not check: it looks at no time and at no
+ * claim, takes any algorithm the header names, and without a key any token at all.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <jwt.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "broker/base/digest.h"
+#include "broker/base/rule.h"
+#include "broker/base/time.h"
+#include "web/auth.h"
+
+enum {
+	KEYS = 16, KID = 64, PEM = 2048, TOKEN = 4096, SIGNATURE = 86,	/* 64 bytes in base64url */
+	COORDINATE = 32,		/* of P-256, bytes */
+	ROWS = 1 << 14, WAYS = 4,	/* of the memory: 65536 tokens, 2.5 MiB */
+	AHEAD_S = 60,			/* how far the signer's clock may run before ours */
+};
+#define EXP_MAX (TIME_MAX / 1000000)
+
+struct key { char kid[KID + 1], pem[PEM]; int pem_size; };
+
+/* One remembered token.  Written under an odd `turn`; read as if torn, until `turn` says not. */
+struct seen {
+	_Atomic uint64_t turn, digest[2];
+	_Atomic int64_t  user, exp_role;	/* exp * 8 + role */
+};
+
+struct auth {
+	const char   *issuer, *audience;
+	struct key    key[KEYS];
+	size_t        nkeys;
+	struct str    jwks;
+	unsigned char secret[32];		/* of the digests; a new one a process */
+	struct seen   seen[ROWS][WAYS];
+};
+
+static void free_jwt(jwt_t **j)   { jwt_free(*j); }
+static void free_key(EVP_PKEY **k) { EVP_PKEY_free(*k); }
+static void free_bio(BIO **b)     { (void) BIO_free(*b); }
+static void free_file(FILE **f)   { if (*f != NULL) (void) fclose(*f); }
+static void free_dir(DIR **d)     { if (*d != NULL) (void) closedir(*d); }
+
+static bool is_base64url(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_';
+}
+
+/* Reads one public key and appends its JWK. */
+static bool key_read(struct auth *a, const char *path, struct key *k, char *jwk, size_t size)
+{
+	CLEANUP(free_file) FILE *f = fopen(path, "re");
+	CLEANUP(free_bio) BIO *b = NULL;
+	CLEANUP(free_key) EVP_PKEY *p = NULL;
+	unsigned char point[1 + 2 * COORDINATE];	/* uncompressed: 4, x, y */
+	char group[32], x[44], y[44];
+	size_t n;
+
+	if (f == NULL)
+		return false;
+	k->pem_size = (int) fread(k->pem, 1, sizeof k->pem - 1, f);
+	if (k->pem_size == 0 || !feof(f) || strstr(k->pem, "PRIVATE") != NULL)
+		return false;
+	b = BIO_new_mem_buf(k->pem, k->pem_size);
+	p = b == NULL ? NULL : PEM_read_bio_PUBKEY(b, NULL, NULL, NULL);
+	if (p == NULL || EVP_PKEY_get_base_id(p) != EVP_PKEY_EC ||
+	    EVP_PKEY_get_group_name(p, group, sizeof group, &n) != 1 ||
+	    strcmp(group, "prime256v1") != 0)
+		return false;
+	if (EVP_PKEY_get_octet_string_param(p, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n) != 1 ||
+	    n != sizeof point || point[0] != 4)
+		return false;
+	(void) digest_text(point + 1, COORDINATE, x);
+	(void) digest_text(point + 1 + COORDINATE, COORDINATE, y);
+	(void) snprintf(jwk, size, "%s{\"kty\":\"EC\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"use\":\"sig\","
+			"\"kid\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}", a->nkeys ? "," : "", k->kid, x, y);
+	return true;
+}
+
+static bool keys_read(struct auth *a, const char *folder, char *why)
+{
+	CLEANUP(free_dir) DIR *d = opendir(folder);
+	static const char *const cannot = "JWT_PUBLIC_KEYS: %.80s/%.80s %s";
+	char path[512], jwk[256], *set;
+	size_t n;
+
+	if (d == NULL)
+		return snprintf(why, 256, "JWT_PUBLIC_KEYS: %.120s: %s", folder, strerror(errno)), false;
+	if ((set = malloc(KEYS * sizeof jwk + 16)) == NULL)
+		return snprintf(why, 256, "no memory"), false;
+	n = (size_t) sprintf(set, "{\"keys\":[");
+	a->jwks.p = set;
+	for (const struct dirent *e; (e = readdir(d)) != NULL; ) {
+		const size_t len = strlen(e->d_name);
+		struct key *k = &a->key[a->nkeys];
+
+		if (e->d_name[0] == '.' || len <= 4 || strcmp(e->d_name + len - 4, ".pem") != 0)
+			continue;
+		if (a->nkeys == KEYS || len - 4 > KID)
+			return snprintf(why, 256, cannot, folder, e->d_name, "is one too many, or its name too long"), false;
+		for (size_t i = 0; i < len - 4; i++)
+			if (!is_base64url(k->kid[i] = e->d_name[i]) && e->d_name[i] != '.')
+				return snprintf(why, 256, cannot, folder, e->d_name, "has a name that is no kid"), false;
+		if (snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int) sizeof path ||
+		    !key_read(a, path, k, jwk, sizeof jwk))
+			return snprintf(why, 256, cannot, folder, e->d_name, "is no public key of P-256"), false;
+		n += (size_t) sprintf(set + n, "%s", jwk);
+		a->nkeys++;
+	}
+	n += (size_t) sprintf(set + n, "]}");
+	a->jwks.n = n;
+	if (a->nkeys == 0)
+		return snprintf(why, 256, "JWT_PUBLIC_KEYS: no <kid>.pem in %.120s", folder), false;
+	return true;
+}
+
+struct auth *auth_open(const char *folder, const char *issuer, const char *audience, char *why)
+{
+	struct auth *a = calloc(1, sizeof *a);
+
+	if (a == NULL)
+		return (void) snprintf(why, 256, "no memory"), NULL;
+	a->issuer = issuer;
+	a->audience = audience;
+	digest_random(a->secret, sizeof a->secret);
+	if (keys_read(a, folder, why))
+		return a;
+	auth_close(a);
+	return NULL;
+}
+
+void auth_close(struct auth *a)
+{
+	if (a == NULL)
+		return;
+	free((void *) (uintptr_t) a->jwks.p);
+	free(a);
+}
+
+struct str auth_jwks(const struct auth *a)
+{
+	return a->jwks;
+}
+
+/* Three parts in base64url and nothing else, the last as long as an ES256 signature. */
+static bool is_token(struct str t)
+{
+	size_t dots = 0, part = 0;
+
+	if (t.n > TOKEN)
+		return false;
+	for (size_t i = 0; i < t.n; i++) {
+		if (t.p[i] == '.') {
+			if (part == 0 || ++dots > 2)
+				return false;
+			part = 0;
+		} else if (is_base64url(t.p[i])) {
+			part++;
+		} else {
+			return false;
+		}
+	}
+	return dots == 2 && part == SIGNATURE;
+}
+
+static const struct key *key_of(const struct auth *a, const char *kid)
+{
+	for (size_t i = 0; kid != NULL && i < a->nkeys; i++)
+		if (strcmp(a->key[i].kid, kid) == 0)
+			return &a->key[i];
+	return NULL;
+}
+
+static bool says(jwt_t *j, const char *claim, const char *what)
+{
+	const char *v = jwt_get_grant(j, claim);
+
+	return v != NULL && strcmp(v, what) == 0;
+}
+
+/* A claim of that name in whatever type; jansson's text of it is ours to free. */
+static bool has(jwt_t *j, const char *claim)
+{
+	char *text = jwt_get_grants_json(j, claim);
+
+	free(text);
+	return text != NULL;
+}
+
+/* An integer claim; absent or of another type it reads -1 or 0, which none of ours is. */
+static bool when(jwt_t *j, const char *claim, int64_t *out)
+{
+	*out = jwt_get_grant_int(j, claim);
+	return *out > 0 && *out <= EXP_MAX;
+}
+
+static err_t claims(struct ctx *c, const struct auth *a, jwt_t *j, int64_t now_s, int64_t *exp)
+{
+	const char *sub = jwt_get_grant(j, "sub"), *jti = jwt_get_grant(j, "jti");
+	int64_t iat, nbf = now_s;
+
+	if (!says(j, "iss", a->issuer) || !says(j, "aud", a->audience))
+		return refuse(c, ERR_bad_token, "iss or aud is another");
+	if (sub == NULL || sub[0] < '1' || !str_int(str_of(sub), &c->user) || c->user <= 0)
+		return refuse(c, ERR_bad_token, "sub is no account");
+	if (jti == NULL || jti[0] == '\0')
+		return refuse(c, ERR_bad_token, "no jti");
+	if (!when(j, "iat", &iat) || !when(j, "exp", exp) || *exp <= iat || iat > now_s + AHEAD_S)
+		return refuse(c, ERR_bad_token, "iat or exp makes no sense");
+	if (has(j, "nbf") && (!when(j, "nbf", &nbf) || nbf > now_s))
+		return refuse(c, ERR_bad_token, "not yet");
+	c->role = says(j, "role", "patient") ? ROLE_PATIENT :
+		  says(j, "role", "doctor") ? ROLE_DOCTOR : ROLE_NOBODY;
+	return c->role == ROLE_NOBODY ? refuse(c, ERR_bad_token, "role is none") : OK;
+}
+
+static err_t verify(struct ctx *c, const struct auth *a, const char *token, int64_t now_s, int64_t *exp)
+{
+	CLEANUP(free_jwt) jwt_t *seen = NULL;
+	CLEANUP(free_jwt) jwt_t *sure = NULL;
+	const struct key *k;
+	const char *alg;
+	char *crit;
+
+	/* Without a key nothing is believed but which key to try. */
+	if (jwt_decode(&seen, token, NULL, 0) != 0)
+		return refuse(c, ERR_bad_token, "not a token");
+	alg = jwt_get_header(seen, "alg");
+	crit = jwt_get_headers_json(seen, "crit");
+	free(crit);
+	if (alg == NULL || strcmp(alg, "ES256") != 0 || crit != NULL)
+		return refuse(c, ERR_bad_token, "not ES256, or with conditions");
+	if ((k = key_of(a, jwt_get_header(seen, "kid"))) == NULL)
+		return refuse(c, ERR_bad_token, "kid is not known");
+	if (RULE(token_signature)) {
+		if (jwt_decode(&sure, token, (const unsigned char *) k->pem, k->pem_size) != 0 ||
+		    jwt_get_alg(sure) != JWT_ALG_ES256)
+			return refuse(c, ERR_bad_token, "signature is not of key %s", k->kid);
+		return claims(c, a, sure, now_s, exp);
+	}
+	return claims(c, a, seen, now_s, exp);
+}
+
+static bool recall(struct seen *row, const uint64_t digest[2], int64_t *user, int64_t *exp_role)
+{
+	for (int i = 0; i < WAYS; i++) {
+		struct seen *s = &row[i];
+		const uint64_t turn = atomic_load_explicit(&s->turn, memory_order_acquire);
+		const uint64_t one = atomic_load_explicit(&s->digest[0], memory_order_acquire);
+		const uint64_t two = atomic_load_explicit(&s->digest[1], memory_order_acquire);
+
+		if (one != digest[0] || two != digest[1])
+			continue;
+		*user = atomic_load_explicit(&s->user, memory_order_acquire);
+		*exp_role = atomic_load_explicit(&s->exp_role, memory_order_acquire);
+		if (turn % 2 == 0 && atomic_load_explicit(&s->turn, memory_order_acquire) == turn)
+			return *user > 0;
+	}
+	return false;
+}
+
+/* In the place of the one that expires first, unless somebody is writing there just now. */
+static void remember(struct seen *row, const uint64_t digest[2], int64_t user, int64_t exp_role)
+{
+	struct seen *s = &row[0];
+	uint64_t turn;
+
+	for (int i = 1; i < WAYS; i++)
+		if (atomic_load_explicit(&row[i].exp_role, memory_order_relaxed) <
+		    atomic_load_explicit(&s->exp_role, memory_order_relaxed))
+			s = &row[i];
+	turn = atomic_load(&s->turn);
+	if (turn % 2 != 0 || !atomic_compare_exchange_strong(&s->turn, &turn, turn + 1))
+		return;
+	atomic_store(&s->digest[0], digest[0]);
+	atomic_store(&s->digest[1], digest[1]);
+	atomic_store(&s->user, user);
+	atomic_store(&s->exp_role, exp_role);
+	atomic_store(&s->turn, turn + 2);
+}
+
+err_t auth_check(struct ctx *c, struct auth *a, struct str header, int64_t now_s)
+{
+	static const char scheme[] = "Bearer ";
+	const size_t n = sizeof scheme - 1;
+	int64_t exp = 0, exp_role;
+	uint64_t digest[2];
+	struct digest d;
+	struct str token;
+
+	c->user = 0;
+	c->role = ROLE_NOBODY;
+	if (header.p == NULL)
+		return refuse(c, ERR_no_token, "no Authorization");
+	if (header.n <= n || strncasecmp(header.p, scheme, n) != 0)
+		return refuse(c, ERR_no_token, "not a bearer token");
+	token = (struct str) { header.p + n, header.n - n };
+	for (; token.n > 0 && *token.p == ' '; token.p++)
+		token.n--;
+	if (!is_token(token))
+		return refuse(c, ERR_bad_token, "not a token");
+	d = digest_of((struct str) { (const char *) a->secret, sizeof a->secret }, &token, 1);
+	memcpy(digest, d.b, sizeof digest);
+
+	struct seen *row = a->seen[digest[0] % ROWS];
+
+	if (recall(row, digest, &c->user, &exp_role)) {
+		exp = exp_role / 8;
+		c->role = (enum role) (exp_role % 8);
+	} else {
+		char text[TOKEN + 1];
+
+		memcpy(text, token.p, token.n);
+		text[token.n] = '\0';
+		const err_t e = verify(c, a, text, now_s, &exp);
+
+		if (e.code) {
+			c->user = 0;
+			c->role = ROLE_NOBODY;
+			return e;
+		}
+		if (exp > now_s)
+			remember(row, digest, c->user, exp * 8 + (int64_t) c->role);
+	}
+	if (exp <= now_s && RULE(token_expiry)) {
+		c->user = 0;
+		c->role = ROLE_NOBODY;
+		return refuse(c, ERR_bad_token, "expired");
+	}
+	return OK;
+}

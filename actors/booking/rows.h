@@ -97,6 +97,19 @@
 	F(T,   BODY, BOOL, yes,              REQ, 0, 0,         -)
 #define BOOKING_COUNT(F, T)                                                      \
 	F(T,   BODY, INT,  n,                REQ, 0, INT64_MAX, -)
+/* For `verify`. */
+#define VERIFY_MESSAGE(F, T)                                                     \
+	F(T,   BODY, INT,  partition,        REQ, 0, 15,        -)               \
+	F(T,   BODY, INT,  seq,              REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, BYTES, id,              REQ, 16, 16,       -)
+#define VERIFY_MESSAGES(F, T)                                                    \
+	F(T,   BODY, TIME, created,          REQ, 0, TIME_MAX,  -)  /* of the stream */ \
+	F(T,   BODY, LIST, items,            REQ, 0, 4096, verify_message)
+#define VERIFY_FINDING(F, T)                                                     \
+	F(T,   BODY, TEXT, text,             REQ, 0, 1024,      -)
+#define VERIFY_COUNTS(F, T)                                                      \
+	F(T,   BODY, INT,  requests,         REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  appointments,     REQ, 0, INT64_MAX, -)
 
 MSG_DECLARE(booking_slot,        BOOKING_SLOT)
 MSG_DECLARE(booking_appointment, BOOKING_APPOINTMENT)
@@ -112,4 +125,8 @@ MSG_DECLARE(booking_moment,      BOOKING_MOMENT)
 MSG_DECLARE(booking_writes,      BOOKING_WRITES)
 MSG_DECLARE(booking_flag,        BOOKING_FLAG)
 MSG_DECLARE(booking_count,       BOOKING_COUNT)
+MSG_DECLARE(verify_message,      VERIFY_MESSAGE)
+MSG_DECLARE(verify_messages,     VERIFY_MESSAGES)
+MSG_DECLARE(verify_finding,      VERIFY_FINDING)
+MSG_DECLARE(verify_counts,       VERIFY_COUNTS)
 #endif

@@ -24,6 +24,7 @@ static const char usage[] =
 	"`show` prints one with its bytes; `drop` removes one for good.\n";
 
 enum { ARENA = 4 << 20 };
+#define ALL "healthmed.v1.dead_letters.>"
 
 static struct arena arena;
 static struct ctx ctx;
@@ -71,7 +72,7 @@ static err_t list(struct bus *bus)
 	struct stream_msg m = { .seq = 0 };
 	err_t e;
 
-	while (!(e = stream_get(fresh_ctx(), bus, STREAM_DEAD_LETTERS, m.seq + 1, NULL, &m)).code) {
+	while (!(e = stream_get(fresh_ctx(), bus, STREAM_DEAD_LETTERS, m.seq + 1, ALL, &m)).code) {
 		print_line(&m);
 		bus_free(m.msg);
 	}
@@ -82,7 +83,7 @@ static err_t show(struct bus *bus, int64_t seq)
 {
 	struct stream_msg m;
 
-	TRY(stream_get(fresh_ctx(), bus, STREAM_DEAD_LETTERS, seq, NULL, &m));
+	TRY(stream_get(fresh_ctx(), bus, STREAM_DEAD_LETTERS, seq, ALL, &m));
 
 	const bool found = m.seq == seq;
 

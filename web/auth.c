@@ -35,7 +35,7 @@ struct seen {
 	_Atomic int64_t  user, exp_role;	/* exp * 8 + role */
 };
 
-struct auth {
+struct keyring {
 	const char   *issuer, *audience;
 	struct key    key[KEYS];
 	size_t        nkeys;
@@ -57,7 +57,7 @@ static bool is_base64url(char c)
 }
 
 /* Reads one public key and appends its JWK. */
-static bool key_read(struct auth *a, const char *path, struct key *k, char *jwk, size_t size)
+static bool key_read(struct keyring *a, const char *path, struct key *k, char *jwk, size_t size)
 {
 	CLEANUP(free_file) FILE *f = fopen(path, "re");
 	CLEANUP(free_bio) BIO *b = NULL;
@@ -87,7 +87,7 @@ static bool key_read(struct auth *a, const char *path, struct key *k, char *jwk,
 	return true;
 }
 
-static bool keys_read(struct auth *a, const char *folder, char *why)
+static bool keys_read(struct keyring *a, const char *folder, char *why)
 {
 	CLEANUP(free_dir) DIR *d = opendir(folder);
 	static const char *const cannot = "JWT_PUBLIC_KEYS: %.80s/%.80s %s";
@@ -124,9 +124,9 @@ static bool keys_read(struct auth *a, const char *folder, char *why)
 	return true;
 }
 
-struct auth *auth_open(const char *folder, const char *issuer, const char *audience, char *why)
+struct keyring *auth_open(const char *folder, const char *issuer, const char *audience, char *why)
 {
-	struct auth *a = calloc(1, sizeof *a);
+	struct keyring *a = calloc(1, sizeof *a);
 
 	if (a == NULL)
 		return (void) snprintf(why, 256, "no memory"), NULL;
@@ -139,7 +139,7 @@ struct auth *auth_open(const char *folder, const char *issuer, const char *audie
 	return NULL;
 }
 
-void auth_close(struct auth *a)
+void auth_close(struct keyring *a)
 {
 	if (a == NULL)
 		return;
@@ -147,7 +147,7 @@ void auth_close(struct auth *a)
 	free(a);
 }
 
-struct str auth_jwks(const struct auth *a)
+struct str auth_jwks(const struct keyring *a)
 {
 	return a->jwks;
 }
@@ -173,7 +173,7 @@ static bool is_token(struct str t)
 	return dots == 2 && part == SIGNATURE;
 }
 
-static const struct key *key_of(const struct auth *a, const char *kid)
+static const struct key *key_of(const struct keyring *a, const char *kid)
 {
 	for (size_t i = 0; kid != NULL && i < a->nkeys; i++)
 		if (strcmp(a->key[i].kid, kid) == 0)
@@ -204,7 +204,7 @@ static bool when(jwt_t *j, const char *claim, int64_t *out)
 	return *out > 0 && *out <= EXP_MAX;
 }
 
-static err_t claims(struct ctx *c, const struct auth *a, jwt_t *j, int64_t now_s, int64_t *exp)
+static err_t claims(struct ctx *c, const struct keyring *a, jwt_t *j, int64_t now_s, int64_t *exp)
 {
 	const char *sub = jwt_get_grant(j, "sub"), *jti = jwt_get_grant(j, "jti");
 	int64_t iat, nbf = now_s;
@@ -224,7 +224,7 @@ static err_t claims(struct ctx *c, const struct auth *a, jwt_t *j, int64_t now_s
 	return c->role == ROLE_NOBODY ? refuse(c, ERR_bad_token, "role is none") : OK;
 }
 
-static err_t verify(struct ctx *c, const struct auth *a, const char *token, int64_t now_s, int64_t *exp)
+static err_t verify(struct ctx *c, const struct keyring *a, const char *token, int64_t now_s, int64_t *exp)
 {
 	CLEANUP(free_jwt) jwt_t *seen = NULL;
 	CLEANUP(free_jwt) jwt_t *sure = NULL;
@@ -289,7 +289,7 @@ static void remember(struct seen *row, const uint64_t digest[2], int64_t user, i
 	atomic_store(&s->turn, turn + 2);
 }
 
-err_t auth_check(struct ctx *c, struct auth *a, struct str header, int64_t now_s)
+err_t auth_check(struct ctx *c, struct keyring *a, struct str header, int64_t now_s)
 {
 	static const char scheme[] = "Bearer ";
 	const size_t n = sizeof scheme - 1;

@@ -8,15 +8,15 @@
 #define WEB_AUTH_H
 #include "broker/base/str.h"
 
-struct auth;
+struct keyring;
 
 /* Reads every <kid>.pem of the folder: P-256 public keys, at least one, nothing private.  NULL,
  * with one line in why (256 bytes), otherwise.  issuer and audience outlive it. */
-struct auth *auth_open(const char *folder, const char *issuer, const char *audience, char *why);
-void         auth_close(struct auth *);
+struct keyring *auth_open(const char *folder, const char *issuer, const char *audience, char *why);
+void         auth_close(struct keyring *);
 /* The value of Authorization (p NULL when absent) gives user and role to the ctx.  no_token, or
  * bad_token for whatever is wrong with one. */
-err_t        auth_check(struct ctx *, struct auth *, struct str header, int64_t now_s) MUST_CHECK;
+err_t        auth_check(struct ctx *, struct keyring *, struct str header, int64_t now_s) MUST_CHECK;
 /* The public keys as a JWK Set (RFC 7517). */
-struct str   auth_jwks(const struct auth *);
+struct str   auth_jwks(const struct keyring *);
 #endif

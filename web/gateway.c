@@ -1,0 +1,175 @@
+/*
+ * gateway.c - see gateway.h: puts a gateway together, waits for a signal, takes it apart.
+ *
+ * Must not answer a request.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "broker/base/clock.h"
+#include "broker/base/config.h"
+#include "broker/base/exits.h"
+#include "broker/base/log.h"
+#include "web/gateway.h"
+#include "web/handle.h"
+#include "web/router.h"
+
+enum { SECRET_MIN = 32, PING_ROOM = 8192 };
+#define GRACE      (300 * MS)		/* whoever asks /readyz sees it before the door closes */
+#define LAST_CALL  (40 * SECOND)	/* longer than any request may take */
+
+static struct gateway gateway;
+
+static bool nats_is_well(void *of, char *detail, size_t size)
+{
+	const struct gateway *g = of;
+
+	for (size_t i = 0; i < GATEWAY_BUSES; i++)
+		if (!bus_is_up(g->bus[i]))
+			return (void) snprintf(detail, size, "connection %zu is down", i), false;
+	return true;
+}
+
+/* Does anybody of that domain answer? */
+static bool domain_is_well(void *of, char *detail, size_t size)
+{
+	unsigned char room[PING_ROOM];
+	struct headers h = { .n = 0 };
+	struct arena mem;
+	struct ctx c = { .mem = &mem, .deadline = clock_mono() + SECOND };
+	char subject[64];
+	struct str reply;
+
+	arena_init(&mem, room, sizeof room);
+	(void) snprintf(subject, sizeof subject, "$SRV.PING.%s", (const char *) of);
+	const err_t e = bus_request(&c, gateway.bus[0], subject, &h, STR(""), &reply);
+
+	if (e.code)
+		(void) snprintf(detail, size, "%s", err_info[e.code].code);
+	return e.code == ERR_none;
+}
+
+static const struct check checks[] = {
+	{ "nats",         nats_is_well,   &gateway },
+	{ "users",        domain_is_well, (void *) (uintptr_t) "users" },
+	{ "schedules",    domain_is_well, (void *) (uintptr_t) "schedules" },
+	{ "appointments", domain_is_well, (void *) (uintptr_t) "appointments" },
+	{ "booking",      domain_is_well, (void *) (uintptr_t) "booking" },
+};
+
+static int away(const char *why, int code)
+{
+	(void) fprintf(stderr, "healthmed gateway: %s\n", why);
+	return code;
+}
+
+static int connect_buses(struct gateway *g)
+{
+	char why[256] = "", name[64];
+
+	for (size_t i = 0; i < GATEWAY_BUSES; i++) {
+		(void) snprintf(name, sizeof name, "healthmed gateway %d.%zu", (int) getpid(), i);
+		if (bus_open(config_text(CONFIG_NATS_URL), name, &g->bus[i], why).code)
+			return away(why, EXIT_AWAY);
+	}
+	if (bus_listen(g->bus[0], "healthmed.v1.progress.*", handle_progress, g).code)
+		return away("cannot subscribe to healthmed.v1.progress.*", EXIT_AWAY);
+	return 0;
+}
+
+static int open_all(struct gateway *g, struct http **http)
+{
+	char why[256] = "";
+
+	g->secret = str_of(config_text(CONFIG_REQUEST_KEY));
+	if (g->secret.n < SECRET_MIN)
+		return away("HEALTHMED_REQUEST_KEY: 32 characters or more", EXIT_CONFIG);
+	g->auth = auth_open(config_text(CONFIG_JWT_PUBLIC_KEYS), config_text(CONFIG_JWT_ISSUER),
+			    config_text(CONFIG_JWT_AUDIENCE), why);
+	if (g->auth == NULL)
+		return away(why, EXIT_CONFIG);
+	g->origins = config_text(CONFIG_CORS_ORIGINS);
+	limit_init(&g->requests, config_int(CONFIG_LIMIT_REQUESTS));
+	limit_init(&g->registrations, config_int(CONFIG_LIMIT_REGISTRATIONS));
+	limit_init(&g->logins, config_int(CONFIG_LIMIT_LOGINS));
+	(void) pthread_mutex_init(&g->sent_lock, NULL);
+	router_build();
+
+	const int code = connect_buses(g);
+
+	if (code)
+		return code;
+	g->admin = admin_start(config_text(CONFIG_ADMIN_LISTEN), checks, COUNT(checks));
+	if (g->admin == NULL) {
+		(void) snprintf(why, sizeof why, "cannot listen on HEALTHMED_ADMIN_LISTEN %.100s: %s",
+				config_text(CONFIG_ADMIN_LISTEN), strerror(errno));
+		return away(why, EXIT_AWAY);
+	}
+	*http = http_start(config_text(CONFIG_HTTP_LISTEN), (int) config_int(CONFIG_GATEWAY_THREADS),
+			   handle, g, why);
+	return *http == NULL ? away(why, EXIT_AWAY) : 0;
+}
+
+static void close_all(struct gateway *g)
+{
+	if (g->admin != NULL)
+		admin_stop(g->admin);
+	if (g->bus[0] != NULL)
+		bus_unlisten(g->bus[0], g);
+	for (size_t i = 0; i < GATEWAY_BUSES; i++)
+		if (g->bus[i] != NULL)
+			bus_close(g->bus[i]);
+	auth_close(g->auth);
+}
+
+static int serve(struct gateway *g, struct http *http)
+{
+	sigset_t ends;
+	int signal = 0;
+
+	(void) sigemptyset(&ends);
+	(void) sigaddset(&ends, SIGTERM);
+	(void) sigaddset(&ends, SIGINT);
+	admin_ready(g->admin, true);
+	log_line(LOG_INFO, "started", NULL, "\"role\":\"gateway\",\"port\":%d,\"admin_port\":%d",
+		 http_port(http), admin_port(g->admin));
+	while (sigwait(&ends, &signal) != 0)
+		;
+	admin_ready(g->admin, false);
+	log_line(LOG_INFO, "draining", NULL, "\"signal\":%d", signal);
+	(void) usleep(GRACE);
+	http_stop(http, LAST_CALL);
+	log_line(LOG_INFO, "stopped", NULL, "\"role\":\"gateway\"");
+	return 0;
+}
+
+static int help(void)
+{
+	(void) printf("Usage: healthmed gateway\n\n"
+		      "Serves the HTTP API on HEALTHMED_HTTP_LISTEN and passes what is asked to the actors\n"
+		      "over NATS; it has no database and holds public keys only.  SIGTERM lets the requests\n"
+		      "that have come finish, then ends it.  `healthmed config` lists what can be set.\n");
+	return 0;
+}
+
+int gateway_main(int argc, char **argv)
+{
+	struct http *http = NULL;
+	int code;
+
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return help();
+	if (argc > 1) {
+		(void) fprintf(stderr, "healthmed gateway: takes no argument; see --help\n");
+		return EXIT_USAGE;
+	}
+	code = open_all(&gateway, &http);
+	if (code == 0)
+		code = serve(&gateway, http);
+	close_all(&gateway);
+	return code;
+}

@@ -1,0 +1,791 @@
+/*
+ * handle.c - see handle.h.
+ *
+ * Must not decide about patients, doctors or time, and hold no lock while it waits.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "broker/base/clock.h"
+#include "broker/base/digest.h"
+#include "broker/base/log.h"
+#include "broker/base/rule.h"
+#include "broker/call.h"
+#include "broker/metrics.h"
+#include "web/handle.h"
+#include "web/problem.h"
+#include "web/router.h"
+
+#define READ_DEADLINE (10 * SECOND)
+#define ACK_DEADLINE  (5 * SECOND)
+#define REQUESTS      "/api/v1/appointments/requests/"
+enum { WAIT_S = 5, WAIT_MAX_S = 30, KEY_MAX = 64, WHO = 300 };
+
+/* One request on its way. */
+struct job {
+	struct gateway      *g;
+	struct http_request *q;
+	struct http_answer  *a;
+	struct ctx          *c;
+	struct match         m;
+	const struct call   *call;
+	void                *req;	/* of call->req */
+	struct str           key;	/* Idempotency-Key; p NULL: none */
+	struct str           who;	/* whose key */
+	int                  after_s;	/* Retry-After */
+};
+
+/* ---- small things ---- */
+
+static struct bus *bus_of(struct gateway *g)
+{
+	static _Atomic unsigned turn;
+	static _Thread_local unsigned mine;	/* a thread stays with its connection */
+
+	if (mine == 0)
+		mine = 1 + atomic_fetch_add(&turn, 1) % GATEWAY_BUSES;
+	return g->bus[mine - 1];
+}
+
+static const struct field *field_at(const struct msg *m, size_t off)
+{
+	for (size_t i = 0; i < m->nfields; i++)
+		if (m->fields[i].off == off)
+			return &m->fields[i];
+	assert(0 && "no field of the call is there");
+}
+
+static const struct field *field_named(const struct msg *m, const char *name, enum kind kind)
+{
+	for (size_t i = 0; i < m->nfields; i++)
+		if (m->fields[i].kind == kind && strcmp(m->fields[i].name, name) == 0)
+			return &m->fields[i];
+	return NULL;
+}
+
+static bool has(const struct msg *m, const void *in, const struct field *f)
+{
+	return ((const struct set *) in)->has >> (f - m->fields) & 1;
+}
+
+static int64_t int_of(const void *in, const struct field *f)
+{
+	return *(const int64_t *) ((const char *) in + f->off);
+}
+
+static void set_int(const struct msg *m, void *out, const struct field *f, int64_t value)
+{
+	*(int64_t *) ((char *) out + f->off) = value;
+	((struct set *) out)->has |= UINT64_C(1) << (f - m->fields);
+}
+
+static struct str trim(struct str s)
+{
+	for (; s.n > 0 && (*s.p == ' ' || *s.p == '\t'); s.p++)
+		s.n--;
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
+/* The next of a list with commas. */
+static bool list_next(struct str *list, char sep, struct str *item)
+{
+	const char *end;
+
+	if (list->n == 0)
+		return false;
+	end = memchr(list->p, sep, list->n);
+	item->p = list->p;
+	item->n = end == NULL ? list->n : (size_t) (end - list->p);
+	const size_t taken = end == NULL ? item->n : item->n + 1;
+
+	*list = (struct str) { list->p + taken, list->n - taken };
+	*item = trim(*item);
+	return true;
+}
+
+static bool same_word(struct str s, const char *word)
+{
+	return s.n == strlen(word) && strncasecmp(s.p, word, s.n) == 0;
+}
+
+struct prefer handle_prefer(struct str header)
+{
+	struct prefer p = { .wait_s = WAIT_S };
+	struct str one;
+	int64_t n;
+
+	while (list_next(&header, ',', &one)) {
+		if (same_word(one, "respond-async"))
+			p.async = true;
+		if (one.n > 5 && strncasecmp(one.p, "wait=", 5) == 0 &&
+		    str_int((struct str) { one.p + 5, one.n - 5 }, &n) && n >= 0) {
+			p.waits = true;
+			p.wait_s = n < WAIT_MAX_S ? n : WAIT_MAX_S;
+		}
+	}
+	if (p.async && !p.waits)
+		p.wait_s = 0;
+	return p;
+}
+
+bool handle_key_is_good(struct str key)
+{
+	for (size_t i = 0; i < key.n; i++)
+		if (key.p[i] < 0x21 || key.p[i] > 0x7e)
+			return false;
+	return key.n >= 1 && key.n <= KEY_MAX;
+}
+
+bool handle_etag_matches(struct str list, struct str etag)
+{
+	struct str one;
+
+	while (list_next(&list, ',', &one)) {
+		if (str_eq(one, STR("*")))
+			return true;
+		if (one.n > 2 && memcmp(one.p, "W/", 2) == 0)
+			one = (struct str) { one.p + 2, one.n - 2 };
+		if (str_eq(one, etag))
+			return true;
+	}
+	return false;
+}
+
+bool handle_is_json(struct str type)
+{
+	struct str part;
+
+	if (!list_next(&type, ';', &part) || !same_word(part, "application/json"))
+		return false;
+	while (list_next(&type, ';', &part))
+		if (strncasecmp(part.p, "charset=", part.n < 8 ? part.n : 8) == 0 && part.n > 0 &&
+		    !same_word(part, "charset=utf-8") && !same_word(part, "charset=\"utf-8\""))
+			return false;
+	return true;
+}
+
+/* ---- what a gateway remembers ---- */
+
+static _Atomic int64_t *known_row(const struct gateway *g, int64_t doctor)
+{
+	const uint64_t h = (uint64_t) doctor * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+
+	return ((struct gateway *) (uintptr_t) g)->known[h % KNOWN_ROWS];
+}
+
+bool handle_knows(const struct gateway *g, int64_t doctor)
+{
+	_Atomic int64_t *row = known_row(g, doctor);
+
+	for (int i = 0; i < KNOWN_WAYS; i++)
+		if (atomic_load_explicit(&row[i], memory_order_relaxed) == doctor)
+			return true;
+	return false;
+}
+
+void handle_know(struct gateway *g, int64_t doctor)
+{
+	_Atomic int64_t *row = known_row(g, doctor);
+	static _Atomic unsigned turn;
+
+	for (int i = 0; i < KNOWN_WAYS; i++) {
+		int64_t none = 0;
+
+		if (atomic_compare_exchange_strong(&row[i], &none, doctor) || none == doctor)
+			return;
+	}
+	atomic_store(&row[atomic_fetch_add(&turn, 1) % KNOWN_WAYS], doctor);
+}
+
+void handle_progress(void *of, const struct bus_msg *m)
+{
+	struct gateway *g = of;
+	unsigned char storage[1024];
+	struct booking_progress p;
+	struct arena mem;
+	struct ctx c = { .mem = &mem };
+
+	arena_init(&mem, storage, sizeof storage);
+	if (msg_from_pack(&c, &booking_progress_msg, bus_body(m), &p).code != ERR_none)
+		return;
+	struct progress *to = &g->progress[p.partition];
+
+	atomic_store(&to->last_seq, p.last_seq);
+	atomic_store(&to->waiting, p.waiting);
+	atomic_store(&to->known, true);
+}
+
+int64_t handle_ahead(const struct gateway *g, int64_t doctor, int64_t seq)
+{
+	const struct progress *p = &g->progress[partition_of(doctor)];
+	int64_t last, waiting;
+
+	if (seq <= 0 || !atomic_load(&p->known))
+		return -1;
+	last = atomic_load(&p->last_seq);
+	waiting = atomic_load(&p->waiting);
+	return seq <= last ? 0 : seq - last - 1 < waiting ? seq - last - 1 : waiting;
+}
+
+static struct sent *sent_at(struct gateway *g, const struct digest *nonce)
+{
+	uint64_t h;
+
+	memcpy(&h, nonce->b, sizeof h);
+	return &g->sent[h % SENT];
+}
+
+static void remember_sent(struct gateway *g, const struct request_id *id, int64_t seq)
+{
+	struct sent *s = sent_at(g, &id->nonce);
+
+	(void) pthread_mutex_lock(&g->sent_lock);
+	*s = (struct sent) { id->nonce, seq };
+	(void) pthread_mutex_unlock(&g->sent_lock);
+}
+
+static int64_t recall_sent(struct gateway *g, const struct request_id *id)
+{
+	const struct sent *s = sent_at(g, &id->nonce);
+	int64_t seq;
+
+	(void) pthread_mutex_lock(&g->sent_lock);
+	seq = memcmp(&s->nonce, &id->nonce, sizeof s->nonce) == 0 ? s->seq : 0;
+	(void) pthread_mutex_unlock(&g->sent_lock);
+	return seq;
+}
+
+/* ---- asking actors ---- */
+
+static void *alloc_msg(struct ctx *c, const struct msg *m)
+{
+	return arena_alloc(c->mem, m->size);
+}
+
+/* Reads what an actor sent; what is wrong with that is no fault of the client's. */
+static err_t read_reply(struct ctx *c, const struct msg *m, struct str bytes, void **out)
+{
+	const enum err_code verdict = c->verdict;
+	const size_t nfaults = c->nfaults;
+
+	if ((*out = alloc_msg(c, m)) == NULL)
+		return refuse(c, ERR_too_large, "%s fills the arena", m->name);
+	c->verdict = ERR_none;
+	const err_t e = msg_from_pack(c, m, bytes, *out);
+
+	if (e.code == ERR_none) {
+		c->verdict = verdict;
+		return OK;
+	}
+	const struct fault *f = c->nfaults > nfaults ? &c->fault[nfaults] : NULL;
+
+	c->nfaults = 0;
+	return refuse(c, ERR_internal, "reply %s: %s %s", m->name, f ? f->path : "",
+		      f ? f->message : "is not msgpack");
+}
+
+static err_t ask(struct job *j, const struct call *k, const void *req, const char *request,
+		 void **rep)
+{
+	struct headers h = { .n = 0 };
+	struct str body, reply;
+
+	TRY(msg_to_pack(j->c, k->req, req, &body));
+	wire_put_ctx(j->c, false, &h);
+	if (request != NULL)
+		wire_put(&h, WIRE_REQUEST, request);
+	metric_set(METRIC_http_waiting, atomic_fetch_add(&j->g->waiting, 1) + 1);
+	const err_t e = bus_request(j->c, bus_of(j->g), k->subject, &h, body, &reply);
+
+	metric_set(METRIC_http_waiting, atomic_fetch_sub(&j->g->waiting, 1) - 1);
+	TRY(e);
+	return read_reply(j->c, k->rep, reply, rep);
+}
+
+/* ---- from HTTP to the message ---- */
+
+static err_t limited(struct job *j, struct limit *l)
+{
+	j->after_s = limit_take(l, limit_who(j->q->peer), j->q->began);
+	return j->after_s == 0 ? OK : refuse(j->c, ERR_too_many_requests, "of one address");
+}
+
+static err_t authorize(struct job *j)
+{
+	struct ctx *c = j->c;
+
+	switch (j->m.route->auth) {
+	case AUTH_PUBLIC:
+		c->role = ROLE_PUBLIC;
+		break;
+	case AUTH_TOKEN:
+		TRY(auth_check(c, j->g->auth, http_header(j->q, "Authorization"),
+			       clock_wall() / SECOND));
+		break;
+	case AUTH_DENY:
+		return refuse(c, ERR_forbidden, "a row that forgot who may");
+	}
+	if (!(j->call->who & c->role) && RULE(role_in_gateway))
+		return refuse(c, ERR_forbidden, "not for that role");
+	if (j->m.route->call == CALL_users_register)
+		return limited(j, &j->g->registrations);
+	if (j->m.route->call == CALL_users_login)
+		return limited(j, &j->g->logins);
+	return OK;
+}
+
+static err_t read_body(struct job *j, struct str *body)
+{
+	const bool wanted = str_eq(j->q->method, STR("POST")) || str_eq(j->q->method, STR("PUT"));
+
+	*body = STR("");
+	if (j->q->length == 0)
+		return OK;
+	if (!wanted)
+		return refuse(j->c, ERR_unreadable, "a body where none belongs");
+	if (!handle_is_json(http_header(j->q, "Content-Type")))
+		return refuse(j->c, ERR_unsupported_media_type, "Content-Type");
+	return http_body(j->q, HTTP_BODY, body);
+}
+
+static err_t read_key(struct job *j)
+{
+	j->key = (struct str) { NULL, 0 };
+	if (j->call->tx != TX_WRITE)
+		return OK;
+	j->key = http_header(j->q, "Idempotency-Key");
+	if (j->key.p != NULL && !handle_key_is_good(j->key))
+		return fault(j->c, ERR_unreadable, "Idempotency-Key", "must be 1 to 64 visible ASCII characters");
+	return OK;
+}
+
+/* The user's number; of a SCOPED call without one, the text that it names. */
+static err_t find_who(struct job *j)
+{
+	char *p = arena_alloc(j->c->mem, WHO);
+	struct str text = STR("");
+
+	if (p == NULL)
+		return refuse(j->c, ERR_too_large, "who");
+	if (j->call->via == SCOPED && j->c->user == 0) {
+		text = *(const struct str *) ((const char *) j->req + j->call->key);
+		if (text.n > 255)
+			text.n = 255;
+		memcpy(p, "scope:", 6);
+		for (size_t i = 0; i < text.n; i++)
+			p[6 + i] = (char) (text.p[i] >= 'A' && text.p[i] <= 'Z' ? text.p[i] | 0x20 : text.p[i]);
+		j->who = (struct str) { p, 6 + text.n };
+		return OK;
+	}
+	j->who = (struct str) { p, (size_t) snprintf(p, WHO, "%" PRId64, j->c->user) };
+	return OK;
+}
+
+static err_t read_request(struct job *j)
+{
+	const struct pairs path = { j->m.param, j->m.nparams };
+	struct pairs query;
+	struct str body;
+
+	TRY(router_query(j->c, j->q->query, &query));
+	TRY(read_key(j));
+	TRY(read_body(j, &body));
+	if ((j->req = alloc_msg(j->c, j->call->req)) == NULL)
+		return refuse(j->c, ERR_too_large, "%s fills the arena", j->call->name);
+	TRY(msg_from_http(j->c, j->call->req, path, query, body, j->req));
+	return find_who(j);
+}
+
+/* ---- from the message to HTTP ---- */
+
+/* The path as it was asked, the query without its cursor, and the next one. */
+err_t handle_link(struct ctx *c, struct str path, struct str query, struct str cursor, struct str *out)
+{
+	struct buf b = { .mem = c->mem };
+	struct str one;
+
+	buf_put(&b, "<", 1);
+	buf_put(&b, path.p, path.n);
+	buf_put(&b, "?", 1);
+	while (list_next(&query, '&', &one)) {
+		if (one.n == 0 || (one.n >= 7 && memcmp(one.p, "cursor=", 7) == 0))
+			continue;
+		for (size_t i = 0; i < one.n; i++)
+			if (one.p[i] > ' ' && one.p[i] < 0x7f && strchr("<>\"", one.p[i]) == NULL)
+				buf_put(&b, one.p + i, 1);
+			else
+				buf_fmt(&b, "%%%02X", (unsigned char) one.p[i]);
+		buf_put(&b, "&", 1);
+	}
+	buf_put(&b, "cursor=", 7);
+	for (size_t i = 0; i < cursor.n; i++) {
+		const unsigned char ch = (unsigned char) cursor.p[i];
+
+		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+		    (ch != '\0' && strchr("-._~", ch) != NULL))
+			buf_put(&b, cursor.p + i, 1);
+		else
+			buf_fmt(&b, "%%%02X", ch);
+	}
+	buf_fmt(&b, ">; rel=\"next\"");
+	buf_put(&b, "", 1);
+	*out = (struct str) { b.p, b.n == 0 ? 0 : b.n - 1 };
+	return b.full ? refuse(c, ERR_too_large, "Link fills the arena") : OK;
+}
+
+/* A page is answered as its items alone; where it goes on is in Link. */
+static err_t write_page(struct job *j, const struct msg *m, const void *page)
+{
+	static const size_t before = sizeof "{\"items\":" - 1;
+	const struct msg items = { m->name, m->size, 1, m->fields };
+	const struct field *next = field_named(m, "next", K_TEXT);
+	struct str json, link;
+
+	TRY(msg_to_json(j->c, &items, page, &json));
+	j->a->body = (struct str) { json.p + before, json.n - before - 1 };
+	if (next == NULL || !has(m, page, next))
+		return OK;
+	TRY(handle_link(j->c, j->q->path, j->q->query,
+			*(const struct str *) ((const char *) page + next->off), &link));
+	http_put(j->a, "Link", "%s", link.p);
+	return OK;
+}
+
+static void write_etag(struct job *j)
+{
+	const struct digest d = digest_of(STR(""), &j->a->body, 1);
+	char etag[40] = "\"";
+	const size_t n = 1 + digest_text(d.b, sizeof d.b, etag + 1);
+	const struct str asked = http_header(j->q, "If-None-Match");
+
+	etag[n] = '"';
+	etag[n + 1] = '\0';
+	http_put(j->a, "ETag", "%s", etag);
+	if (asked.p != NULL && handle_etag_matches(asked, str_of(etag)))
+		j->a->status = 304;
+}
+
+static err_t write_resource(struct job *j, const struct msg *m, const void *what)
+{
+	const struct route *r = j->m.route;
+	const struct field *id = field_named(m, "id", K_INT);
+	const bool created = r->ok == 201 && r->location != NULL;
+
+	j->a->status = r->ok;
+	j->a->type = "application/json";
+	if (m->fields[0].kind == K_LIST && strcmp(m->fields[0].name, "items") == 0)
+		return write_page(j, m, what);
+	TRY(msg_to_json(j->c, m, what, &j->a->body));
+	if (created && r->location[strlen(r->location) - 1] != '/')
+		http_put(j->a, "Location", "%s", r->location);
+	else if (created && id != NULL)
+		http_put(j->a, "Location", "%s%" PRId64, r->location, int_of(what, id));
+	if (strcmp(r->method, "GET") == 0)
+		write_etag(j);
+	return OK;
+}
+
+/* ---- the ways ---- */
+
+static err_t by_request(struct job *j)
+{
+	char text[REQUEST_ID_TEXT + 1];
+	const char *request = NULL;
+	void *rep;
+
+	j->c->deadline = clock_mono() + READ_DEADLINE;
+	if (j->key.p != NULL) {
+		const struct request_id id = request_id_make(j->g->secret, 0, j->who, j->key);
+
+		request_id_write(&id, text);
+		request = text;
+	}
+	const err_t e = ask(j, j->call, j->req, request, &rep);
+
+	if (e.code == ERR_timeout && j->call->tx == TX_WRITE)
+		return refuse(j->c, ERR_outcome_unknown, "no answer of %s in time", j->call->name);
+	TRY(e);
+	return write_resource(j, j->call->answer, rep);
+}
+
+/* One's own request that has no row yet is pending; another's does not exist. */
+static err_t by_request_id(struct job *j)
+{
+	const struct appointments_request_req *req = j->req;
+	struct appointments_request_rep *rep;
+	struct request_id id;
+	void *any;
+
+	if (!request_id_read(req->request_id, &id) ||
+	    (RULE(owner_of_request) && !request_id_is_of(&id, j->g->secret, j->who)))
+		return refuse(j->c, ERR_not_found, "not a request of that user");
+	j->c->deadline = clock_mono() + READ_DEADLINE;
+	TRY(ask(j, j->call, req, NULL, &any));
+	rep = any;
+	if (rep->status == REQUEST_PENDING && !rep->has.ahead) {
+		const int64_t ahead = handle_ahead(j->g, id.doctor, recall_sent(j->g, &id));
+
+		if (ahead >= 0)
+			SET(rep, ahead, ahead);
+	}
+	return write_resource(j, &appointments_request_rep_msg, rep);
+}
+
+/* Whose mailbox; the field of the message gets it when it is ours to fill. */
+static err_t find_doctor(struct job *j, int64_t *doctor)
+{
+	const struct field *key = field_at(j->call->req, j->call->key);
+	const struct field *id;
+	struct users_known_req known = { .doctor_id = 0 };
+	struct appointments_locate_req locate = { .id = 0 };
+	void *rep;
+
+	j->c->deadline = clock_mono() + READ_DEADLINE;
+	switch (j->call->via) {
+	case MAILBOX_NAMED:
+		*doctor = int_of(j->req, key);
+		if (handle_knows(j->g, *doctor))
+			return OK;
+		SET(&known, doctor_id, *doctor);
+		TRY(ask(j, &call[CALL_users_known], &known, NULL, &rep));
+		handle_know(j->g, *doctor);
+		return OK;
+	case MAILBOX_OWN:
+		*doctor = j->c->user;
+		break;
+	case MAILBOX_LOCATED:
+		id = field_named(j->call->req, "id", K_INT);
+		assert(id != NULL);
+		SET(&locate, id, int_of(j->req, id));
+		TRY(ask(j, &call[CALL_appointments_locate], &locate, NULL, &rep));
+		*doctor = ((const struct appointments_locate_rep *) rep)->doctor_id;
+		break;
+	case REQUEST: case SCOPED:
+		assert(0 && "in no mailbox");
+	}
+	set_int(j->call->req, j->req, key, *doctor);
+	return OK;
+}
+
+static err_t write_pending(struct job *j, const struct request_id *id, const char *text, int64_t seq)
+{
+	struct booking_pending p = { .status = REQUEST_PENDING };
+	const int64_t ahead = handle_ahead(j->g, id->doctor, seq);
+
+	remember_sent(j->g, id, seq);
+	SET(&p, request_id, str_of(text));
+	p.has.status = 1;
+	SET(&p, message, STR("accepted; the address in Location tells the outcome"));
+	if (ahead >= 0)
+		SET(&p, ahead, ahead);
+	j->a->status = 202;
+	j->a->type = "application/json";
+	return msg_to_json(j->c, &booking_pending_msg, &p, &j->a->body);
+}
+
+static err_t write_outcome(struct job *j, struct str bytes)
+{
+	const struct call *k = j->call;
+	const struct booking_outcome *o;
+	char code[65] = "";
+	void *any;
+
+	TRY(read_reply(j->c, k->rep, bytes, &any));
+	o = any;
+	switch (o->status) {
+	case REQUEST_BOOKED: case REQUEST_DONE:
+		if (!has(k->rep, o, field_at(k->rep, k->answer_off)))
+			return refuse(j->c, ERR_internal, "%s: an outcome without its resource", k->name);
+		return write_resource(j, k->answer, (const char *) any + k->answer_off);
+	case REQUEST_REJECTED:
+		(void) snprintf(code, sizeof code, "%.*s", (int) o->code.n, o->has.code ? o->code.p : "");
+		const err_t e = err_named(code);
+
+		return e.code == ERR_none ? refuse(j->c, ERR_internal, "%s: rejected without a code", k->name) : e;
+	case REQUEST_FAILED:
+		return refuse(j->c, ERR_failed, "%s: dead letter", k->name);
+	case REQUEST_PENDING:
+		break;
+	}
+	return refuse(j->c, ERR_internal, "%s: an outcome that is none", k->name);
+}
+
+static err_t by_mailbox(struct job *j)
+{
+	const struct str header = http_header(j->q, "Prefer");
+	const struct prefer prefer = handle_prefer(header.p == NULL ? STR("") : header);
+	const int64_t wait = prefer.wait_s * SECOND;
+	char subject[PARTITION_SUBJECT], text[REQUEST_ID_TEXT + 1];
+	struct bus_outcome o = { .state = OUTCOME_UNKNOWN };
+	struct headers h = { .n = 0 };
+	struct request_id id;
+	int64_t doctor = 0;
+	struct str body;
+
+	TRY(find_doctor(j, &doctor));
+	id = request_id_make(j->g->secret, doctor, j->who, j->key);
+	request_id_write(&id, text);
+	partition_subject(doctor, subject);
+	TRY(msg_to_pack(j->c, j->call->req, j->req, &body));
+	wire_put_ctx(j->c, true, &h);
+	wire_put(&h, WIRE_CALL, j->call->name);
+	wire_put(&h, WIRE_REQUEST, text);
+	j->c->deadline = clock_mono() + (wait > ACK_DEADLINE ? wait : ACK_DEADLINE);
+	metric_set(METRIC_http_waiting, atomic_fetch_add(&j->g->waiting, 1) + 1);
+	const err_t e = bus_command(j->c, bus_of(j->g), subject, &h, body, wait, &o);
+
+	metric_set(METRIC_http_waiting, atomic_fetch_sub(&j->g->waiting, 1) - 1);
+	TRY(e);
+	if (prefer.waits)
+		http_put(j->a, "Preference-Applied", "wait=%" PRId64, prefer.wait_s);
+	else if (prefer.async)
+		http_put(j->a, "Preference-Applied", "respond-async");
+	if (o.state == OUTCOME_DECIDED)
+		return write_outcome(j, o.outcome);
+	http_put(j->a, "Location", REQUESTS "%s", text);
+	if (o.state == OUTCOME_ACCEPTED)
+		return write_pending(j, &id, text, o.seq);
+	return refuse(j->c, ERR_outcome_unknown, "neither outcome nor acknowledgement");
+}
+
+/* ---- what the gateway answers by itself ---- */
+
+static err_t by_itself(struct job *j)
+{
+	enum { READY = 4096 };
+	const bool verbose = j->q->query.p != NULL && str_eq(j->q->query, STR("verbose"));
+	char *text;
+
+	j->a->status = 200;
+	j->a->type = "application/json";
+	switch (j->m.own) {
+	case OWN_HEALTH: case OWN_LIVEZ:
+		j->a->body = STR("{\"status\":\"ok\"}");
+		break;
+	case OWN_READYZ:
+		if ((text = arena_alloc(j->c->mem, READY)) == NULL)
+			return ERR(internal);
+		j->a->status = admin_write(j->g->admin, verbose, text, READY) ? 200 : 503;
+		j->a->body = str_of(text);
+		break;
+	case OWN_JWKS:
+		j->a->type = "application/jwk-set+json";
+		j->a->body = auth_jwks(j->g->auth);
+		break;
+	case OWN_NOT:
+		assert(0 && "not ours");
+	}
+	return OK;
+}
+
+/* ---- origins ---- */
+
+/* The Origin when it is one of ours, else p NULL. */
+static struct str origin_of(struct job *j)
+{
+	struct str list = str_of(j->g->origins), one;
+	const struct str origin = http_header(j->q, "Origin");
+
+	while (origin.p != NULL && list_next(&list, ',', &one))
+		if (one.n > 0 && str_eq(one, origin))
+			return origin;
+	return (struct str) { NULL, 0 };
+}
+
+static void write_cors(struct job *j)
+{
+	struct str origin;
+
+	if (j->g->origins[0] == '\0')
+		return;
+	http_put(j->a, "Vary", "Origin");
+	if ((origin = origin_of(j)).p == NULL)
+		return;
+	http_put(j->a, "Access-Control-Allow-Origin", "%s", origin.p);
+	http_put(j->a, "Access-Control-Expose-Headers", "ETag, Link, Location, Preference-Applied, "
+		 "Retry-After, WWW-Authenticate, X-Request-Id");
+}
+
+/* The question before the question; anybody else's is a method that is not for this address. */
+static bool is_preflight(struct job *j)
+{
+	if (!str_eq(j->q->method, STR("OPTIONS")) || origin_of(j).p == NULL ||
+	    http_header(j->q, "Access-Control-Request-Method").p == NULL)
+		return false;
+	j->a->status = 204;
+	http_put(j->a, "Access-Control-Allow-Methods", "%s", j->m.allow);
+	http_put(j->a, "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, "
+		 "If-Match, If-None-Match, Prefer, traceparent");
+	http_put(j->a, "Access-Control-Max-Age", "600");
+	return true;
+}
+
+/* ---- the whole ---- */
+
+static err_t answer(struct job *j)
+{
+	TRY(limited(j, &j->g->requests));
+
+	const err_t found = router_find(j->c, j->q->method, j->q->path, &j->m);
+
+	if (found.code == ERR_method_not_allowed) {
+		if (is_preflight(j))
+			return OK;
+		http_put(j->a, "Allow", "%s", j->m.allow);
+	}
+	TRY(found);
+	if (j->m.own != OWN_NOT)
+		return by_itself(j);
+	j->call = &call[j->m.route->call];
+	TRY(authorize(j));
+	TRY(read_request(j));
+	if (CALL_IS_MAILBOX(j->call))
+		return by_mailbox(j);
+	return j->m.route->call == CALL_appointments_request ? by_request_id(j) : by_request(j);
+}
+
+/* Labels of metrics are static text. */
+static const char *status_label(int status)
+{
+	static const struct { int status; const char *label; } labels[] = {
+		{ 200, "200" }, { 201, "201" }, { 202, "202" }, { 204, "204" }, { 304, "304" },
+		{ 400, "400" }, { 401, "401" }, { 403, "403" }, { 404, "404" }, { 405, "405" },
+		{ 409, "409" }, { 412, "412" }, { 413, "413" }, { 415, "415" }, { 422, "422" },
+		{ 429, "429" }, { 500, "500" }, { 503, "503" }, { 504, "504" },
+	};
+
+	for (size_t i = 0; i < COUNT(labels); i++)
+		if (labels[i].status == status)
+			return labels[i].label;
+	return "other";
+}
+
+static void tell(struct job *j, err_t e)
+{
+	const int64_t us = clock_mono() - j->q->began;
+	char detail[512];
+
+	metric_add(METRIC_http_requests, status_label(j->a->status), 1);
+	metric_time(METRIC_http_seconds, us);
+	log_line(j->a->status >= 500 ? LOG_WARNING : LOG_DEBUG, "request", j->c->trace,
+		 "\"route\":\"%s\",\"status\":%d,\"code\":\"%s\",\"us\":%" PRId64 ",\"user\":%" PRId64
+		 ",\"detail\":\"%s\"", j->m.route == NULL ? "" : j->m.route->path, j->a->status,
+		 err_info[e.code].code, us, j->c->user,
+		 log_text(e.code ? j->c->detail : "", detail, sizeof detail));
+}
+
+void handle(void *of, struct http_request *q, struct http_answer *a)
+{
+	struct job j = { .g = of, .q = q, .a = a, .c = &q->c };
+	const err_t e = answer(&j);
+
+	if (e.code)
+		problem_write(j.c, e, j.after_s, a);
+	write_cors(&j);
+	tell(&j, e);
+}

@@ -6,14 +6,15 @@
  */
 #include <civetweb.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <arpa/inet.h>
+#include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "broker/admin.h"
 #include "broker/base/log.h"
@@ -23,7 +24,8 @@
 struct admin {
 	struct mg_context *mg;
 	int                port;
-	_Atomic bool       ready;
+	char               listen_on[64];
+	_Atomic bool       ready, stopped;
 	pthread_mutex_t    page;		/* guards what /metrics is written into */
 	unsigned char      storage[1 << 18];
 	size_t             nchecks;
@@ -165,25 +167,69 @@ static int log_nothing(const struct mg_connection *conn, const char *message)
 
 /* ---- start and stop ---- */
 
+/* A socket for the address that is listened on; -1 with errno.  `own` has the port in fact. */
+static int socket_for(const char *listen_on, int own, struct sockaddr_storage *to, socklen_t *n)
+{
+	const struct addrinfo want = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM };
+	const char *colon = strrchr(listen_on, ':');
+	struct addrinfo *found = NULL;
+	char host[64] = "", port[16];
+	size_t len = colon == NULL ? sizeof host : (size_t) (colon - listen_on);
+
+	errno = EADDRNOTAVAIL;
+	if (len >= sizeof host)
+		return -1;
+	if (listen_on[0] == '[' && listen_on[len - 1] == ']')
+		memcpy(host, listen_on + 1, len - 2);
+	else
+		memcpy(host, listen_on, len);
+	(void) snprintf(port, sizeof port, "%d", own);
+	if (getaddrinfo(host, own != 0 ? port : colon + 1, &want, &found) != 0) {
+		errno = EADDRNOTAVAIL;
+		return -1;
+	}
+	memcpy(to, found->ai_addr, found->ai_addrlen);
+	*n = found->ai_addrlen;
+
+	const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	freeaddrinfo(found);
+	return fd;
+}
+
 /* The library does not say why it cannot listen; the kernel does. */
 static int why_not(const char *listen_on)
 {
-	const char *colon = strrchr(listen_on, ':');
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	char host[INET_ADDRSTRLEN] = "";
-	int fd, err = EADDRNOTAVAIL;
+	struct sockaddr_storage to;
+	socklen_t n;
+	const int fd = socket_for(listen_on, 0, &to, &n);
+	int err = errno;
 
-	if (colon == NULL || (size_t) (colon - listen_on) >= sizeof host)
+	if (fd < 0)
 		return err;
-	memcpy(host, listen_on, (size_t) (colon - listen_on));
-	in.sin_port = htons((uint16_t) strtoul(colon + 1, NULL, 10));
-	if (inet_pton(AF_INET, host, &in.sin_addr) != 1)
-		return err;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	err = fd < 0 || bind(fd, (const struct sockaddr *) &in, sizeof in) < 0 ? errno : EADDRINUSE;
-	if (fd >= 0)
-		(void) close(fd);
+	err = bind(fd, (const struct sockaddr *) &to, n) < 0 ? errno : EADDRINUSE;
+	(void) close(fd);
 	return err;
+}
+
+/* The library looks whether it is to stop when somebody connects, else every two seconds. */
+static void *nudge(void *of)
+{
+	struct admin *a = of;
+	struct sockaddr_storage to;
+	socklen_t n;
+
+	while (!atomic_load(&a->stopped)) {
+		const int fd = socket_for(a->listen_on, a->port, &to, &n);
+
+		if (fd >= 0) {
+			(void) connect(fd, (const struct sockaddr *) &to, n);
+			(void) close(fd);
+		}
+		(void) poll(NULL, 0, 10);
+	}
+	return NULL;
 }
 
 struct admin *admin_start(const char *listen_on, const struct check *checks, size_t n)
@@ -191,10 +237,12 @@ struct admin *admin_start(const char *listen_on, const struct check *checks, siz
 	static const struct mg_callbacks callbacks = {
 		.begin_request = begin_request, .log_message = log_nothing, .log_access = log_nothing,
 	};
-	/* Nobody keeps one of the two threads for long. */
+	/* Nobody keeps one of the two threads for long; no page of ours needs an escape in its path,
+	 * and a decoded %00 would hide the end of one. */
 	const char *const options[] = {
 		"listening_ports", listen_on, "num_threads", "2", "request_timeout_ms", "2000",
-		"enable_keep_alive", "no", "enable_directory_listing", "no", NULL,
+		"enable_keep_alive", "no", "enable_directory_listing", "no",
+		"decode_url", "no", NULL,
 	};
 	struct admin *a = calloc(1, sizeof *a + n * sizeof *checks);
 	struct mg_server_port port = { 0 };
@@ -205,6 +253,7 @@ struct admin *admin_start(const char *listen_on, const struct check *checks, siz
 	a->nchecks = n;
 	if (n > 0)
 		memcpy(a->check, checks, n * sizeof *checks);
+	(void) snprintf(a->listen_on, sizeof a->listen_on, "%s", listen_on);
 	(void) mg_init_library(MG_FEATURES_DEFAULT);
 	a->mg = mg_start(&callbacks, a, (const char **) (uintptr_t) options);
 	if (a->mg == NULL || mg_get_server_ports(a->mg, 1, &port) < 1) {
@@ -235,10 +284,18 @@ bool admin_is_ready(const struct admin *a)
 
 void admin_stop(struct admin *a)
 {
+	pthread_t nudger;
+
 	if (a == NULL)
 		return;
-	if (a->mg != NULL)
+	if (a->mg != NULL) {
+		const bool nudged = pthread_create(&nudger, NULL, nudge, a) == 0;
+
 		mg_stop(a->mg);
+		atomic_store(&a->stopped, true);
+		if (nudged)
+			(void) pthread_join(nudger, NULL);
+	}
 	(void) mg_exit_library();
 	(void) pthread_mutex_destroy(&a->page);
 	free(a);

@@ -1095,12 +1095,13 @@ static err_t prepare_all(struct ctx *c, const char *domain)
 {
 	struct arena all = *c->mem;
 
-	for (enum query q = 0; q < Q_COUNT; q++) {
-		*c->mem = all;
-		if (strcmp(query_text[q].domain, "core") == 0 ||
-		    (domain != NULL && strcmp(query_text[q].domain, domain) == 0))
-			TRY(plan_make(c, q));
-	}
+	/* Those of core first: they say what the types of the others are. */
+	for (int core = 1; core >= 0; core--)
+		for (enum query q = 0; q < Q_COUNT; q++) {
+			*c->mem = all;
+			if (strcmp(query_text[q].domain, core ? "core" : domain ? domain : "") == 0)
+				TRY(plan_make(c, q));
+		}
 	return OK;
 }
 

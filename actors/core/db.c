@@ -1091,17 +1091,15 @@ static err_t plan_make(struct ctx *c, enum query q)
 	return OK;
 }
 
-static err_t prepare_all(struct ctx *c, const char *domain)
+static err_t prepare_domain(struct ctx *c, const char *domain)
 {
-	struct arena all = *c->mem;
+	const struct arena empty = *c->mem;
 
-	/* Those of core first: they say what the types of the others are. */
-	for (int core = 1; core >= 0; core--)
-		for (enum query q = 0; q < Q_COUNT; q++) {
-			*c->mem = all;
-			if (strcmp(query_text[q].domain, core ? "core" : domain ? domain : "") == 0)
-				TRY(plan_make(c, q));
-		}
+	for (enum query q = 0; q < Q_COUNT; q++) {
+		*c->mem = empty;
+		if (strcmp(query_text[q].domain, domain) == 0)
+			TRY(plan_make(c, q));
+	}
 	return OK;
 }
 
@@ -1140,7 +1138,9 @@ err_t db_open(const char *url, const char *domain, struct db **out, char *why)
 		e = lose(&c, c.db->conn == NULL ? "no memory" : NULL);
 	} else {
 		(void) PQsetNoticeReceiver(c.db->conn, receive_notice, c.db);
-		e = prepare_all(&c, domain);
+		e = prepare_domain(&c, "core");		/* the others are matched by its help */
+		if (e.code == ERR_none && domain != NULL)
+			e = prepare_domain(&c, domain);
 	}
 	free(room);
 	if (e.code != ERR_none) {

@@ -8,16 +8,6 @@
 #define QUERY_H
 #include <stddef.h>
 #define QUERIES(Q)                                                                              \
-	Q(core_begin_write, "core", "BEGIN", NULL, NULL, NULL)                                  \
-	Q(core_begin_read,  "core", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, NULL, NULL) \
-	Q(core_commit,      "core", "COMMIT", NULL, NULL, NULL)                                 \
-	Q(core_rollback,    "core", "ROLLBACK", NULL, NULL, NULL)                               \
-	Q(core_ping,        "core", "SELECT 1", NULL, NULL, NULL)                               \
-	Q(core_timeout,     "core", "SELECT set_config('statement_timeout', $1::int8::text, false)", \
-	  &core_timeout_msg, NULL, "ms")                                                        \
-	Q(core_type,        "core", "SELECT format_type(oid, NULL) AS name, typtype = 'e' AS is_enum," \
-	  " typelem::int8 AS element FROM pg_type WHERE oid = $1::int8::oid",                   \
-	  &core_type_req_msg, &core_type_msg, "oid")                                            \
 	Q(echo,    "test", "SELECT $1::int8 AS big, $2::int4 AS mid, $3::int2 AS small, $4::bool AS ok," \
 	  " $5::numeric AS price, $6::timestamptz AS at, $7::date AS day, $8::text AS name,"    \
 	  " $9::bytea AS raw, $10::uuid AS tag, $11::color AS color, $12::varchar AS word,"     \
@@ -56,7 +46,17 @@
 	Q(w_scalar, "w_scalar", "SELECT $1::int8[] AS id", &test_item_msg, &test_item_msg, "id") \
 	Q(w_many,   "w_many",   "SELECT 1::int8 AS id", &test_item_msg, &test_item_msg, "id")   \
 	Q(w_table,  "w_table",  "SELECT 1::int8 AS id FROM nowhere", NULL, &test_item_msg, NULL) \
-	Q(w_object, "w_object", "SELECT $1::text AS name", &test_all_msg, &test_item_msg, "box")
+	Q(w_object, "w_object", "SELECT $1::text AS name", &test_all_msg, &test_item_msg, "box") \
+	Q(core_begin_write, "core", "BEGIN", NULL, NULL, NULL)                                  \
+	Q(core_begin_read,  "core", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, NULL, NULL) \
+	Q(core_commit,      "core", "COMMIT", NULL, NULL, NULL)                                 \
+	Q(core_rollback,    "core", "ROLLBACK", NULL, NULL, NULL)                               \
+	Q(core_ping,        "core", "SELECT 1", NULL, NULL, NULL)                               \
+	Q(core_timeout,     "core", "SELECT set_config('statement_timeout', $1::int8::text, false)", \
+	  &core_timeout_msg, NULL, "ms")                                                        \
+	Q(core_type,        "core", "SELECT format_type(oid, NULL) AS name, typtype = 'e' AS is_enum," \
+	  " typelem::int8 AS element FROM pg_type WHERE oid = $1::int8::oid",                   \
+	  &core_type_req_msg, &core_type_msg, "oid")
 enum query {
 #define Q(n, domain, text, in, out, ...) Q_##n,
 	QUERIES(Q)

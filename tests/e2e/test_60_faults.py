@@ -1,0 +1,251 @@
+"""What must not matter: killed workers, messages that are none, a stream that is lost."""
+import base64
+import os
+import signal
+import threading
+import time
+import uuid
+
+import pytest
+
+from stack import Stack, wait_until
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A stack to be broken."""
+    with Stack() as stack:
+        yield stack
+
+
+def book(stack, patient, slot, doctor, **more):
+    return stack.post("/appointments", patient, schedule_id=slot, doctor_id=doctor.id, **more)
+
+
+def outcome(stack, request_id, patient, seconds=10):
+    """The decided state of a request."""
+    def decided():
+        answer = stack.get(f"/appointments/requests/{request_id}", patient)
+        assert answer.status == 200, answer
+        return answer.json if answer.json["status"] != "pending" else None
+    return wait_until(decided, seconds, f"{request_id} is decided")
+
+
+def partition_of(stack, doctor):
+    return stack.sql("SELECT partition FROM agenda.request WHERE doctor_id = %s LIMIT 1", doctor.id)[0][0]
+
+
+def test_ten_kills_of_the_worker_during_a_load_lose_nothing(own):
+    """Every 201 and 202 ends in exactly one outcome; the first booking after a restart within 2 s."""
+    doctors = [own.doctor_with_slots(60, days=1 + i, minutes=20) for i in range(4)]
+    people = [own.patient() for _ in range(8)]
+    work = [(doctor, slot) for k in range(60) for doctor, slots in doctors for slot in [slots[k]]]
+    answers, lock, end = [], threading.Lock(), threading.Event()
+
+    def client(i):
+        while not end.is_set():
+            with lock:
+                if not work:
+                    return
+                doctor, slot = work.pop(0)
+            key = str(uuid.uuid4())
+            answer = own.http("POST", "/appointments", {"schedule_id": slot, "doctor_id": doctor.id}, people[i],
+                              {"Idempotency-Key": key, "Prefer": "wait=3"})
+            with lock:
+                answers.append((people[i], answer))
+
+    clients = [threading.Thread(target=client, args=(i,)) for i in range(8)]
+    for c in clients:
+        c.start()
+    try:
+        for _ in range(10):
+            own.kill("actor-booking")
+            own.start("actor-booking")
+            restarted, before = time.monotonic(), own.sql("SELECT count(*) FROM agenda.request")[0][0]
+            if work:
+                wait_until(lambda: own.sql("SELECT count(*) FROM agenda.request")[0][0] > before, 4, "a decision")
+                assert time.monotonic() - restarted < 2
+    finally:
+        end.set()
+        for c in clients:
+            c.join()
+    statuses = {a.status for _, a in answers}
+    assert statuses <= {201, 202, 409, 504}, statuses
+    for patient, answer in answers:
+        if answer.status == 201:
+            assert own.get(f"/appointments/{answer.json['id']}", patient).status == 200
+        elif answer.status == 202:
+            assert outcome(own, answer.json["request_id"], patient)["status"] in ("booked", "rejected")
+    assert sum(a.status in (201, 202) for _, a in answers) > 20
+    wait_until(lambda: " 0 pending" in own.verify(), 10, "nothing is pending")
+
+
+def test_messages_that_are_no_commands_become_dead_letters_and_the_partition_goes_on(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    partition = partition_of(own, doctor)
+    subject = f"healthmed.v1.booking.{partition}.{doctor.id}"
+    dead = own.sql("SELECT count(*) FROM agenda.dead_letter")[0][0]
+    with own.nats() as nats:
+        last = nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"]
+        real = nats.js("STREAM.MSG.GET.BOOKING", {"last_by_subj": subject})["message"]
+        nats.stored("BOOKING", subject, b"\xdf\xff\xff\xff\xff", {"Healthmed-Call": "booking.book"})
+        nats.stored("BOOKING", subject, b"", {})
+        nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.{10**15}", b"junk", {})
+        nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.not-a-number", b"junk", {})
+        assert nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"] == last + 4 and real
+    begun = time.monotonic()
+    assert book(own, patient, slots[1], doctor).status == 201
+    assert time.monotonic() - begun < 2
+    assert own.sql("SELECT count(*) FROM agenda.dead_letter")[0][0] == dead + 4
+    listed = wait_until(lambda: (out := own.healthmed("dead-letters", "ls")).count("\n") >= 4 and out, 5,
+                        "the letters are in the stream")
+    assert "no request id" in listed and "foreign subject" in listed
+    number = listed.split("\t")[0]
+    assert "df ff ff ff ff" in "".join(own.healthmed("dead-letters", "show", n.split("\t")[0])
+                                       for n in listed.splitlines())
+    own.healthmed("dead-letters", "drop", number)
+    assert not own.healthmed("dead-letters", "ls").startswith(number + "\t")
+    own.verify()
+
+
+def test_a_truncated_command_of_a_patient_fails_and_its_copies_hear_the_same(own):
+    doctor, slots = own.doctor_with_slots(1)
+    patient = own.patient()
+    own.stop("actor-booking")
+    try:
+        answer = own.post("/appointments", patient, headers={"Prefer": "respond-async"}, schedule_id=slots[0],
+                          doctor_id=doctor.id)
+        assert answer.status == 202, answer
+        with own.nats() as nats:
+            raw = nats.js("STREAM.MSG.GET.BOOKING",
+                          {"seq": nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"]})["message"]
+            headers = dict(line.split(": ", 1) for line in base64.b64decode(raw["hdrs"]).decode().split("\r\n")[1:] if line)
+            body = base64.b64decode(raw["data"])
+            nats.js("STREAM.MSG.DELETE.BOOKING", {"seq": raw["seq"]})
+            nats.stored("BOOKING", raw["subject"], body[:-1], headers)
+    finally:
+        own.start("actor-booking")
+    told = outcome(own, answer.json["request_id"], patient)
+    assert (told["status"], told["code"], told["appointment_id"]) == ("failed", "failed", None)
+    own.verify()
+
+
+def test_a_command_the_database_refuses_is_found_by_bisecting_and_the_others_are_decided(own):
+    doctor, slots = own.doctor_with_slots(12, minutes=10)
+    people = [own.patient() for _ in range(12)]
+    bad = people[5]
+    own.sql(f"ALTER TABLE agenda.appointment ADD CONSTRAINT planted CHECK (patient_id <> {bad.id})")
+    own.stop("actor-booking")
+    try:
+        pending = [own.post("/appointments", p, headers={"Prefer": "respond-async"}, schedule_id=slot,
+                            doctor_id=doctor.id) for p, slot in zip(people, slots)]
+        assert {a.status for a in pending} == {202}
+    finally:
+        own.start("actor-booking")
+    try:
+        told = [outcome(own, a.json["request_id"], p)["status"] for a, p in zip(pending, people)]
+        assert told == ["booked"] * 5 + ["failed"] + ["booked"] * 6
+    finally:
+        own.sql("ALTER TABLE agenda.appointment DROP CONSTRAINT planted")
+    own.verify()
+
+
+def test_an_outage_of_the_database_judges_nothing(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    own.stop("postgres")
+    try:
+        answer = own.post("/appointments", patient, headers={"Prefer": "wait=1"}, schedule_id=slots[1],
+                          doctor_id=doctor.id)
+        assert answer.status == 202, answer
+    finally:
+        own.start("postgres")
+    assert outcome(own, answer.json["request_id"], patient)["status"] == "booked"
+    own.verify()
+
+
+def test_a_stream_deleted_and_recreated_is_alarmed_and_nothing_is_decided_twice(own):
+    doctor, slots = own.doctor_with_slots(3)
+    patient = own.patient()
+    key = str(uuid.uuid4())
+    first = own.post("/appointments", patient, key=key, schedule_id=slots[0], doctor_id=doctor.id)
+    assert first.status == 201
+    before = own.sql("SELECT count(*) FROM agenda.appointment")[0][0]
+    alarms = own.metric("actor-booking", "booking_stream_alarms_total")
+    with own.nats() as nats:
+        config = nats.js("STREAM.INFO.BOOKING")["config"]
+        nats.js("STREAM.DELETE.BOOKING")
+        nats.js("STREAM.CREATE.BOOKING", config)
+    again = own.post("/appointments", patient, key=key, headers={"Prefer": "wait=10"}, schedule_id=slots[0],
+                     doctor_id=doctor.id)
+    assert (again.status, again.body) == (201, first.body)
+    assert book(own, patient, slots[1], doctor).status == 201
+    assert own.metric("actor-booking", "booking_stream_alarms_total") > alarms
+    assert own.sql("SELECT count(*) FROM agenda.appointment")[0][0] == before + 1
+    own.verify()
+
+
+def test_a_stream_that_is_only_deleted_is_made_again(own):
+    doctor, slots = own.doctor_with_slots(1)
+    patient = own.patient()
+    with own.nats() as nats:
+        nats.js("STREAM.DELETE.BOOKING")
+
+    def booked():
+        answer = book(own, patient, slots[0], doctor)
+        assert answer.status in (201, 503), answer
+        return answer.status == 201
+    wait_until(booked, 10, "bookings go on")
+    own.verify()
+
+
+def test_reused_sequences_are_noticed(own):
+    """A stream that lost its end: the sequence of the cursor belongs to another message."""
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    alarms = own.metric("actor-booking", "booking_stream_alarms_total")
+    own.stop("actor-booking")
+    own.sql("UPDATE agenda.cursor SET last_request = gen_random_uuid() WHERE partition = %s", partition_of(own, doctor))
+    own.start("actor-booking")
+    assert book(own, patient, slots[1], doctor).status == 201
+    assert own.metric("actor-booking", "booking_stream_alarms_total") >= 1
+    assert alarms >= 0
+    own.verify()
+
+
+def test_a_frozen_owner_loses_its_partitions_and_commits_nothing_when_it_wakes(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    pid = own.pid("actor-booking")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = own.post("/appointments", patient, headers={"Prefer": "wait=0"}, schedule_id=slots[1],
+                          doctor_id=doctor.id)
+        assert answer.status == 202
+        wait_until(lambda: own.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)], 4,
+                   "the frozen owner lost its session")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert outcome(own, answer.json["request_id"], patient)["status"] == "booked"
+    own.verify()
+
+
+def test_a_worker_that_comes_gets_its_share_and_gives_it_back(own):
+    def owned(name):
+        return own.metric(name, "booking_partitions_owned")
+    assert owned("actor-booking") == 16
+    own.stack("up", "--workers", 2)
+    try:
+        wait_until(lambda: owned("actor-booking") == owned("actor-booking-2") == 8, 5, "each has half")
+        doctor, slots = own.doctor_with_slots(8)
+        patient = own.patient()
+        assert all(book(own, patient, slot, doctor).status == 201 for slot in slots)
+    finally:
+        own.kill("actor-booking-2")
+    wait_until(lambda: owned("actor-booking") == 16, 3, "the survivor has all")
+    own.verify()

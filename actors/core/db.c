@@ -108,6 +108,7 @@ struct db {
 	bool         owner;		/* no domain: prepares at first use, waits as long as it takes */
 	bool         begin;		/* a BEGIN is to go with the next query */
 	enum { IDLE, SENDING, TAKING } state;
+	size_t       syncs;		/* ends that are still to come: the frame may have one of its own */
 	size_t       own;		/* results of ours that come before the first to take */
 	err_t        failed;		/* the first error of this pipeline */
 	bool         warned;		/* the server warned (01000) during this pipeline */
@@ -224,9 +225,8 @@ static err_t lose_late(struct ctx *c)
 static err_t finish(struct ctx *c)
 {
 	struct db *db = c->db;
-	bool ended = false;
 
-	while (!ended) {
+	while (db->syncs > 0) {
 		RESULT r = NULL;
 
 		if (!get(db, &r))
@@ -235,7 +235,7 @@ static err_t finish(struct ctx *c)
 			return lose(c, NULL);
 		if (r == NULL)
 			continue;		/* the end of a query; the status of NULL is an error */
-		ended = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
+		db->syncs -= PQresultStatus(r) == PGRES_PIPELINE_SYNC;
 		if (PQresultStatus(r) == PGRES_FATAL_ERROR && db->failed.code == ERR_none) {
 			db->failed = judge(c, NULL, r);
 			if (db->conn == NULL)
@@ -245,6 +245,15 @@ static err_t finish(struct ctx *c)
 	db->state = IDLE;
 	if (!PQexitPipelineMode(db->conn))
 		return lose(c, NULL);
+	return OK;
+}
+
+/* One transaction of its own ends here, or the pipeline. */
+static err_t put_end(struct ctx *c)
+{
+	if (!PQpipelineSync(c->db->conn))
+		return lose(c, NULL);
+	c->db->syncs++;
 	return OK;
 }
 
@@ -262,8 +271,8 @@ static err_t settle(struct ctx *c)
 
 	if (db->limit != 0 && db->limit < clock_mono() + SECOND)
 		db->limit = clock_mono() + SECOND;
-	if (db->state == SENDING && !PQpipelineSync(db->conn))
-		return lose(c, NULL);
+	if (db->state == SENDING)
+		TRY(put_end(c));
 	TRY(finish(c));
 	if (was.failed.code != ERR_none) {	/* the caller may still ask what that was */
 		db->poison = was.poison;
@@ -280,7 +289,7 @@ static err_t open_pipeline(struct ctx *c)
 	db->limit = c->deadline != 0 ? c->deadline + GRACE_MS * MS :
 		    db->owner ? 0 : clock_mono() + PATIENCE_S * SECOND;
 	db->failed = OK;
-	db->own = 0;
+	db->own = db->syncs = 0;
 	db->warned = db->poison = false;
 	db->sqlstate[0] = '\0';
 	if (!PQenterPipelineMode(db->conn))
@@ -293,8 +302,7 @@ static err_t flush(struct ctx *c)
 {
 	struct db *db = c->db;
 
-	if (!PQpipelineSync(db->conn))
-		return lose(c, NULL);
+	TRY(put_end(c));
 	db->state = TAKING;
 	while (PQflush(db->conn) != 0)		/* an answer that waits may hinder the sending */
 		if (!pump(db, false))
@@ -634,8 +642,8 @@ static err_t send_frame(struct ctx *c)
 		return OK;		/* it takes nothing but its end */
 	if (t.ms != db->timeout_ms && db->plan[Q_core_timeout] != NULL) {
 		TRY(send_plan(c, db->plan[Q_core_timeout], &t));
+		TRY(put_end(c));		/* by itself: a snapshot has to be the first of its transaction */
 		db->timeout_ms = t.ms;
-		db->own++;
 	}
 	if (db->begin) {
 		TRY(send_plan(c, db->plan[Q_core_begin_write], NULL));
@@ -672,6 +680,17 @@ err_t db_flush(struct ctx *c)
 		return lose(c, NULL);
 	assert(db->state == SENDING);
 	TRY(flush(c));
+	if (db->syncs > 1) {
+		RESULT r = NULL;
+		RESULT end = NULL;
+
+		if (take(c, NULL, &r).code != ERR_none)		/* what follows it may be done */
+			return lose(c, "the time it has cannot be set");
+		if (!get(db, &end))
+			return lose_late(c);
+		assert(PQresultStatus(end) == PGRES_PIPELINE_SYNC);
+		db->syncs--;
+	}
 	for (; db->own > 0; db->own--) {
 		RESULT r = NULL;
 
@@ -819,9 +838,10 @@ err_t db_one(struct ctx *c, enum query q, const void *in, void *out)
 err_t db_begin(struct ctx *c, bool write)
 {
 	TRY(settle(c));
-	assert(PQtransactionStatus(c->db->conn) == PQTRANS_IDLE);
+	if (PQtransactionStatus(c->db->conn) != PQTRANS_IDLE)
+		db_rollback(c);			/* somebody left one open */
 	c->db->begin = write;
-	return OK;
+	return db_is_up(c->db) ? OK : ERR(unavailable);
 }
 
 err_t db_commit(struct ctx *c)
@@ -833,7 +853,12 @@ err_t db_commit(struct ctx *c)
 		db->begin = false;		/* nothing was asked, or nothing but reads */
 		return OK;
 	}
-	return db_exec(c, Q_core_commit, NULL);
+
+	const err_t e = db_exec(c, Q_core_commit, NULL);
+
+	if (e.code != ERR_none)
+		db_rollback(c);			/* where it did not even get so far */
+	return e;
 }
 
 void db_rollback(struct ctx *c)

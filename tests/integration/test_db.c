@@ -29,6 +29,8 @@
 	Q(sleep,   "test", "SELECT pg_sleep($1::int8)", &test_item_msg, NULL, "id")             \
 	Q(backend, "test", "SELECT pg_backend_pid()::int8 AS id", NULL, &test_item_msg, NULL)   \
 	Q(timeout, "test", "SELECT current_setting('statement_timeout') AS name", NULL, &test_item_msg, NULL) \
+	Q(cancel,  "test", "SELECT pg_cancel_backend($1::int4) AS ok FROM pg_sleep(0.7)", &test_item_msg, NULL, "id") \
+	Q(reloaded, "test", "SELECT current_setting('synchronous_standby_names') AS name", NULL, &test_item_msg, NULL) \
 	Q(warn,    "test", "SELECT warn() AS name", NULL, &test_item_msg, NULL)                 \
 	Q(serial,  "test", "SELECT serial_failure() AS name", NULL, &test_item_msg, NULL)       \
 	Q(cents,   "test", "SELECT unnest(ARRAY[0, 1, 0.01, -0.05, 10000, 99999999.99, -10000.10, 0.5," \
@@ -646,6 +648,112 @@ TEST(a_commit_with_a_warning_has_an_unknown_outcome)
 	assert_err(db_take(&c, Q_warn, NULL, NULL), none);
 	assert_err(db_take(&c, Q_core_commit, NULL, NULL), unavailable);
 	assert_err(db_end(&c), unavailable);
+	assert_false(db_is_poison(c.db));
+}
+
+TEST(a_snapshot_sees_what_was_there_when_it_began)
+{
+	SESSION(c);
+	CLEANUP(hang_up) struct ctx other = { .mem = c.mem, .db = connect_as("test") };
+
+	for (int i = 0; i < 2; i++) {
+		c.deadline = clock_mono() + (3 + i) * SECOND;	/* another timeout goes along */
+		assert_err(db_exec(&c, Q_core_begin_read, NULL), none);
+		assert_int_equal(count(&c), i);
+		assert_err(insert(&other, i), none);
+		assert_int_equal(count(&c), i);
+		assert_err(insert(&c, 7), unavailable);		/* it is READ ONLY */
+		assert_string_equal(db_sqlstate(c.db), "25006");
+		db_rollback(&c);
+		assert_int_equal(count(&c), i + 1);
+	}
+}
+
+TEST(a_transaction_that_somebody_left_open_is_rolled_back_by_the_next)
+{
+	SESSION(c);
+	assert_err(db_begin(&c, true), none);
+	assert_err(insert(&c, 1), none);
+	assert_err(db_begin(&c, true), none);
+	assert_err(insert(&c, 2), none);
+	assert_err(db_commit(&c), none);
+	assert_int_equal(count(&c), 1);
+	assert_err(db_begin(&c, true), none);
+	assert_err(insert(&c, 3), none);
+	c.deadline = clock_mono() - 1;
+	assert_err(db_commit(&c), timeout);		/* known: it is rolled back */
+	c.deadline = 0;
+	assert_int_equal(count(&c), 1);
+}
+
+/* Waits until commits wait for a standby that does not exist, or no longer do. */
+static void await_standby(const char *name)
+{
+	CLEANUP(hang_up) struct ctx c;
+	struct test_item out;
+	char text[96];
+
+	session_ctx(&c, connect_as(NULL));
+	(void) snprintf(text, sizeof text, "ALTER SYSTEM SET synchronous_standby_names = '%s'", name);
+	assert_err(db_script(&c, text), none);
+	assert_err(db_script(&c, "SELECT pg_reload_conf()"), none);
+	for (int i = 0; i < 200; i++) {
+		assert_err(db_one(&c, Q_reloaded, NULL, &out), none);
+		if (str_eq(out.name, str_of(name)))
+			break;
+		pause_ms(20);
+	}
+	for (int i = 0; i < 50; i++) {		/* the checkpointer reads it in its own time */
+		c.deadline = clock_mono() + 200 * MS;
+		const bool done = db_script(&c, "INSERT INTO thing VALUES ((random() * 1e9)::int)").code ==
+				  ERR_none;
+
+		if (done == (name[0] == '\0'))
+			return;
+		if (!done) {
+			db_close(c.db);
+			c.db = connect_as(NULL);
+		}
+		pause_ms(50);
+	}
+	fail_msg("synchronous_standby_names = '%s' has no effect", name);
+}
+
+TEST(a_commit_that_no_standby_confirms_has_an_unknown_outcome)
+{
+	SESSION(c);
+	struct test_item in;
+
+	assert_err(db_one(&c, Q_backend, NULL, &in), none);
+	await_standby("none_such");
+
+	/* Cancelled while it waits: the server warns, and says COMMIT. */
+	assert_err(db_begin(&c, true), none);
+	assert_err(insert(&c, 1), none);
+	{
+		CLEANUP(hang_up) struct ctx killer = { .mem = c.mem, .db = connect_as("test") };
+
+		assert_err(db_send(&killer, Q_cancel, &in), none);
+		assert_err(db_flush(&killer), none);
+		const err_t e = db_commit(&c);
+
+		await_standby("");
+		assert_err(e, unavailable);
+		assert_non_null(strstr(c.detail, "standby"));
+		assert_true(db_is_up(c.db));
+		assert_false(db_is_poison(c.db));
+		assert_err(db_take(&killer, Q_cancel, NULL, NULL), none);
+		assert_err(db_end(&killer), none);
+	}
+	await_standby("none_such");
+	c.deadline = clock_mono() + 500 * MS;
+	assert_err(db_begin(&c, true), none);
+	assert_err(insert(&c, 2), none);
+
+	const err_t silent = db_commit(&c);	/* statement_timeout does not end this wait */
+
+	await_standby("");
+	assert_err(silent, unavailable);
 	assert_false(db_is_poison(c.db));
 }
 

@@ -23,7 +23,7 @@ FNR == 1 {
 	printf "\t{ %d, \"%s\",", count, name
 }
 {
-	gsub(/\\/, "\\\\"); gsub(/"/, "\\\"")
+	gsub(/\\/, "\\\\&"); gsub(/"/, "\\\"")
 	gsub(/\?/, "\\?")			# no trigraphs
 	printf "\n\t\t\"%s\\n\"", $0
 }

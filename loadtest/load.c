@@ -102,10 +102,10 @@ static void option_set(const struct option_row *row, const char *text)
 
 static void option_help(void)
 {
-	puts("load [--option value]…   a load generator; the summary, one JSON object, is on stdout\n");
+	puts("load [--option value]…   a load generator; its summary on stdout is one JSON object\n");
 	for (const struct option_row *row = option_row; row < option_row + OPTIONS; row++)
-		printf("  --%-13s %s%s%s%s\n", row->name, row->help, *row->dflt ? " [" : "", row->dflt,
-		       *row->dflt ? "]" : "");
+		printf("  --%-13s %s%s%s%s\n", row->name, row->help, *row->dflt ? " [" : "",
+		       row->dflt, *row->dflt ? "]" : "");
 	puts("\nexit: 0 every answer was as expected, 1 not so, 2 usage, 69 nobody answers there");
 }
 
@@ -766,7 +766,8 @@ static void json_counts(const uint64_t status[STATUS_MAX])
 		}
 #define X(name) printf(",\"" #name "\":%llu", (unsigned long long) TOTAL(name))
 	printf("}");
-	X(sent); X(answered); X(cut); X(retried); X(broken); X(late); X(refused); X(closed); X(unsent);
+	X(sent); X(answered); X(cut); X(retried); X(broken);
+	X(late); X(refused); X(closed); X(unsent);
 #undef X
 }
 
@@ -813,8 +814,8 @@ static void summary(void)
 	       elapsed, elapsed > 0 ? (double) h.n / elapsed : 0);
 	json_counts(status);
 	json_latency(&h);
-	printf(",\"start\":%lld,\"next\":%llu,\"exhausted\":%s,\"cpu_s\":%.3f,\"errors\":%llu,\"sample\":",
-	       (long long) opt.start.n, (unsigned long long) (next < end_i ? next : end_i),
+	printf(",\"start\":%lld,\"next\":%llu,\"exhausted\":%s,\"cpu_s\":%.3f,\"errors\":%llu,"
+	       "\"sample\":", (long long) opt.start.n, (unsigned long long) (next < end_i ? next : end_i),
 	       dry ? "true" : "false",
 	       (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
 	       (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
@@ -875,7 +876,8 @@ int main(int argc, char **argv)
 		opt.threads.n = opt.connections.n;
 	worker = must(calloc((size_t) opt.threads.n, sizeof *worker));
 	for (int64_t t = 0; t < opt.threads.n; t++) {
-		const int64_t n = opt.connections.n / opt.threads.n + (t < opt.connections.n % opt.threads.n);
+		const int64_t n = opt.connections.n / opt.threads.n +
+				  (t < opt.connections.n % opt.threads.n);
 
 		worker_init(&worker[t], (size_t) n);
 		worker_connect(&worker[t]);

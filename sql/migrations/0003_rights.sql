@@ -30,3 +30,8 @@ ALTER ROLE healthmed_booking SET enable_hashjoin = off;
 ALTER ROLE healthmed_booking SET enable_mergejoin = off;
 ALTER ROLE healthmed_booking SET plan_cache_mode = force_generic_plan;
 ALTER ROLE healthmed_booking SET jit = off;
+
+-- The same holds for reads: sessions outlive the day on which a table was small.
+ALTER ROLE healthmed_users SET enable_seqscan = off;
+ALTER ROLE healthmed_schedules SET enable_seqscan = off;
+ALTER ROLE healthmed_appointments SET enable_seqscan = off;

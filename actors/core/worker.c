@@ -193,7 +193,8 @@ static void reply_to(struct ctx *c, struct bus *bus, const struct bus_msg *m, er
 static void count(struct ctx *c, const struct receive *r, struct endpoint *e, err_t err, int64_t us)
 {
 	const char *name = r == NULL ? "unknown" : call[r->on].name;
-	const bool ours = err.code == ERR_internal || err.code == ERR_unavailable;
+	/* That the database is away is said once, not by every request. */
+	const bool ours = err.code == ERR_internal || (err.code == ERR_unavailable && c->db != NULL);
 	char detail[2 * sizeof c->detail];
 
 	metric_add(METRIC_call_requests, name, 1);

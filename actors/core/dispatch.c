@@ -95,9 +95,10 @@ static err_t repeat(struct ctx *c, const struct call *k, const struct idempotenc
 		return ERR(key_reused);
 	TRY(msg_from_pack(c, &kept_msg, first.reply, &kept));
 	*reply = kept.reply;
-	memcpy(code, kept.code.p, kept.code.n < sizeof code ? kept.code.n : 0);
-	if (kept.has.code)
+	if (kept.has.code && kept.code.n < sizeof code) {
+		memcpy(code, kept.code.p, kept.code.n);
 		*outcome = err_named(code);
+	}
 	return OK;
 }
 

@@ -491,11 +491,13 @@ TEST(a_kept_page_is_served_until_a_fact_drops_it_and_never_what_has_begun)
 	assert_err(ask(from(d, ROLE_PATIENT, 601), CALL_schedules_free, &q, NULL, &a), none);
 	assert_int_equal(a.items.n, 15);
 	(void) sql("UPDATE agenda.slot SET active = false WHERE id = 5020");
-	c = from(d, ROLE_PATIENT, 601);
-	assert_err(ask(c, CALL_schedules_free, &q, NULL, &a), none);
+	assert_err(ask(from(d, ROLE_PATIENT, 601), CALL_schedules_free, &q, NULL, &a), none);
 	assert_int_equal(a.items.n, 15);		/* kept */
+
+	const int64_t begins = a.items.items[0].date_time_available;
+
 	c = from(d, ROLE_PATIENT, 601);
-	c->now = a.items.items[0].date_time_available;
+	c->now = begins;
 	assert_err(ask(c, CALL_schedules_free, &q, NULL, &a), none);
 	assert_int_equal(a.items.n, 14);
 	schedules_fact(d->cache, &f);

@@ -105,10 +105,10 @@ struct plan {
 
 struct db {
 	PGconn      *conn;		/* NULL once it was lost */
-	bool         owner;		/* no domain: prepares at first use, waits as long as it takes */
+	bool         owner;		/* no domain: prepares at first use, never hurries */
 	bool         begin;		/* a BEGIN is to go with the next query */
 	enum { IDLE, SENDING, TAKING } state;
-	size_t       syncs;		/* ends that are still to come: the frame may have one of its own */
+	size_t       syncs;		/* ends that are still to come */
 	size_t       own;		/* results of ours that come before the first to take */
 	err_t        failed;		/* the first error of this pipeline */
 	bool         warned;		/* the server warned (01000) during this pipeline */
@@ -468,7 +468,8 @@ static bool encode(const struct field *f, enum form form, const void *at, char r
 		s.n = 8;
 		break;
 	case K_DATE:
-		if (__builtin_sub_overflow(*(const int64_t *) at, PG_EPOCH_DAYS, &v) || v != (int32_t) v)
+		if (__builtin_sub_overflow(*(const int64_t *) at, PG_EPOCH_DAYS, &v) ||
+		    v != (int32_t) v)
 			return false;
 		put32(room, v);
 		s.n = 4;
@@ -642,7 +643,7 @@ static err_t send_frame(struct ctx *c)
 		return OK;		/* it takes nothing but its end */
 	if (t.ms != db->timeout_ms && db->plan[Q_core_timeout] != NULL) {
 		TRY(send_plan(c, db->plan[Q_core_timeout], &t));
-		TRY(put_end(c));		/* by itself: a snapshot has to be the first of its transaction */
+		TRY(put_end(c));	/* a snapshot has to be the first of its transaction */
 		db->timeout_ms = t.ms;
 	}
 	if (db->begin) {
@@ -723,8 +724,11 @@ static err_t read_row(struct ctx *c, const struct plan *p, const PGresult *r, in
 				PQgetvalue(r, row, (int) i), len, (char *) out + w->off))
 			return refuse(c, ERR_internal, "%s: a value of column %s does not fit",
 				      p->text->name, PQfname(r, (int) i));
-		for (size_t k = 0; k < w->nsteps; k++)
-			((struct set *) (void *) ((char *) out + w->step[k].set))->has |= w->step[k].bit;
+		for (size_t k = 0; k < w->nsteps; k++) {
+			struct set *set = (void *) ((char *) out + w->step[k].set);
+
+			set->has |= w->step[k].bit;
+		}
 	}
 	/* The empty side of an outer join is a null, not an object full of them. */
 	for (size_t i = 0; i < p->nobjects; i++) {
@@ -983,8 +987,8 @@ static err_t fit(struct ctx *c, const struct query_text *t, const char *name, co
 {
 	if (kinds[f->kind].forms >> s->form & 1 && array == (s->element != 0))
 		return OK;
-	return refuse(c, ERR_internal, "query %s: %s: a field of kind %s%s, and type %s in SQL", t->name,
-		      name, array ? "LIST of " : "", kinds[f->kind].name, s->name);
+	return refuse(c, ERR_internal, "query %s: %s: a field of kind %s%s, and type %s in SQL",
+		      t->name, name, array ? "LIST of " : "", kinds[f->kind].name, s->name);
 }
 
 static err_t match_param(struct ctx *c, const struct plan *p, size_t i, Oid oid)

@@ -11,9 +11,9 @@
  * the object doctor).  A :parameter that leads through a list, :grants.slot_id, is the array of
  * that field over all items, so that a batch is written by one statement.  Both are matched
  * once, at connect; a name without a field, or of another type, fails the start.  Values go and
- * come in binary.  INT is int2, int4 or int8; MONEY numeric; TIME timestamptz; TEXT and ENUM text
- * or an enum type (by name); BYTES bytea, or a uuid when it is 16 long.  Absent and null fields are
- * SQL's NULL; an object of which every column is NULL is null.
+ * come in binary.  INT is int2, int4 or int8; MONEY numeric; TIME timestamptz; DATE date; TEXT and
+ * ENUM text or an enum type (by name); BYTES bytea, or a uuid when it is 16 long.  Absent and null
+ * fields are SQL's NULL; an object of which every column is NULL is null.
  *
  * Round trips.  All that is asked goes as a pipeline.  A read has no BEGIN: each of its queries
  * sees what was committed when it began (`core_begin_read` opens one snapshot for several).  The
@@ -43,7 +43,8 @@ bool  db_is_up(const struct db *);	/* false once the connection was lost: db_ope
  * (statement_timeout), invalid (SQLSTATE classes 22 and 23 that have no row in db.c's table of
  * constraints), or the code of the constraint's row. */
 err_t db_begin(struct ctx *, bool write) MUST_CHECK;	/* statement_timeout = time left of c->deadline */
-err_t db_commit(struct ctx *) MUST_CHECK;		/* unavailable: the outcome is unknown */
+err_t db_commit(struct ctx *) MUST_CHECK;		/* unavailable: the outcome is unknown;
+						 * any other error: it is rolled back */
 void  db_rollback(struct ctx *);	/* clears away whatever was left, also an unfinished pipeline */
 
 err_t db_exec(struct ctx *, enum query, const void *in) MUST_CHECK;

@@ -67,7 +67,8 @@ static err_t read_state(struct ctx *c, const struct migrate_list *list, bool cre
 		TRY(db_exec(c, Q_migrate_table, NULL));
 	if (k.known || create) {
 		TRY(db_list(c, Q_migrate_state, list, state, &n));
-		return n == migration_count ? OK : refuse(c, ERR_internal, "%zu migrations are read", n);
+		return n == migration_count ? OK :
+		       refuse(c, ERR_internal, "%zu migrations are read", n);
 	}
 	*state = arena_alloc(c->mem, migration_count * sizeof **state);
 	if (*state == NULL)
@@ -144,7 +145,8 @@ static int usage(FILE *to, int code)
 {
 	(void) fprintf(to, "Usage: healthmed migrate [--status]\n\n"
 		"Brings the database of HEALTHMED_DATABASE_URL to this release, one line a migration.\n"
-		"Several may run at once.  --status only tells; its exit code is 1 when some are pending.\n");
+		"Several may run at once.  --status only tells; its exit code is 1 when some are\n"
+		"pending.\n");
 	return code;
 }
 

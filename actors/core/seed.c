@@ -86,7 +86,8 @@ static bool read_option(const char *flag, const char *value, struct options *o)
 		int64_t *at = (int64_t *) (void *) ((char *) o + numbers[i].off);
 
 		if (strcmp(flag, numbers[i].flag) == 0)
-			return str_int(str_of(value), at) && *at >= numbers[i].min && *at <= numbers[i].max;
+			return str_int(str_of(value), at) && *at >= numbers[i].min &&
+			       *at <= numbers[i].max;
 	}
 	return false;
 }
@@ -160,10 +161,10 @@ static err_t seed(struct ctx *c, const struct options *o)
 static int usage(FILE *to, int code)
 {
 	(void) fprintf(to, "Usage: healthmed seed [option value…]\n\n"
-		"Puts made-up people into the database of HEALTHMED_DATABASE_URL and prints one JSON line:\n"
-		"first_doctor, doctors, first_patient, patients, first_slot, slots.  Numbers have no gaps; slot\n"
-		"k of doctor d, both from 0, is first_slot + d * (slots of each) + k.  E-mails are\n"
-		"doctor<id>@example.org and patient<id>@example.org.\n\n"
+		"Puts made-up people into the database of HEALTHMED_DATABASE_URL and prints one JSON\n"
+		"line: first_doctor, doctors, first_patient, patients, first_slot, slots.  Numbers have\n"
+		"no gaps; slot k of doctor d, both from 0, is first_slot + d * (slots of each) + k.\n"
+		"E-mails are doctor<id>@example.org and patient<id>@example.org.\n\n"
 		"  --doctors N     how many (0)\n"
 		"  --patients N    how many (0)\n"
 		"  --slots N       of each doctor, one after the other (0)\n"
@@ -185,7 +186,8 @@ int seed_main(int argc, char **argv)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			return usage(stdout, 0);
 		if (i + 1 == argc || !read_option(argv[i], argv[i + 1], &o)) {
-			(void) fprintf(stderr, "healthmed seed: %s is unknown, or its value is wrong\n\n", argv[i]);
+			(void) fprintf(stderr, "healthmed seed: %s is unknown, or its value is wrong\n\n",
+				       argv[i]);
 			return usage(stderr, EXIT_USAGE);
 		}
 	}

@@ -17,11 +17,12 @@
  *	the subjects of the streams themselves     stream_publish, bus_command
  * and what it subscribes to: _INBOX.>
  */
-#include <assert.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "broker/base/clock.h"
 #include "broker/base/config.h"
 #include "broker/base/time.h"
@@ -31,7 +32,7 @@
 
 #define API "$JS.API."
 enum {
-	SUBJECT = 192, PARTS = 64, NAME = 64,
+	SUBJECT = 128, PARTS = 64, NAME = 64, QUEUE = 8192,
 	HEARTBEAT_MS = 500, MISSED = 3,
 	FORSAKEN_S = 5,			/* a consumer that nobody listens to goes by itself */
 	DEDUPE_S = 120,			/* longer than a relay takes to repeat itself; commands need none */
@@ -270,23 +271,38 @@ err_t stream_get(struct ctx *c, struct bus *b, enum stream s, int64_t seq, const
 	return restore(c, answer, out);
 }
 
-/* The reader */
+/* The reader.  The server delivers to nobody but an exact subscription (a wildcard is no interest
+ * in its eyes), and a message comes under its own subject; so each part has a subscription, each
+ * start of it has another, and all of them feed one queue. */
+
+struct feed {
+	struct reader    *reader;
+	size_t            part;
+	int64_t           generation;
+	natsSubscription *sub;
+	bool              over;		/* what comes now is dropped */
+	bool              ended;	/* no callback runs, nor will */
+};
 
 struct part {
 	enum { IDLE, READING, BROKEN, TOLD } state;
 	int         number;
-	int64_t     generation;		/* last part of the subject it is delivered to */
+	int64_t     generation;		/* what comes of an older one is dropped */
 	int64_t     delivered;		/* consumer sequence: counts up by one, without a gap */
 	int64_t     breaks;		/* of the bus when it was started */
 	int64_t     heard;		/* when the heart was last heard */
 	const char *why;
+	struct feed feed;
 	char        consumer[NAME];
 };
 
 struct reader {
 	struct bus       *bus;
 	enum stream       stream;
-	natsSubscription *sub;
+	pthread_mutex_t   mu;			/* of the queue and the feeds */
+	pthread_cond_t    filled, emptied;
+	struct came { natsMsg *msg; size_t part; int64_t generation; } queue[QUEUE];
+	size_t            at, queued;		/* a full queue leaves messages with the library */
 	char              inbox[SUBJECT];	/* messages come to <inbox>.<part>.<generation> */
 	int64_t           generation;
 	int64_t           checked;
@@ -298,27 +314,101 @@ err_t reader_open(struct bus *b, enum stream s, struct reader **out)
 {
 	static _Atomic int64_t count;
 	struct reader *r = calloc(1, sizeof *r);
-	char wild[SUBJECT + 4];
-	natsStatus st;
+	pthread_condattr_t monotonic;
 
 	if (r == NULL)
 		return ERR(internal);
 	r->bus = b;
 	r->stream = s;
 	(void) snprintf(r->inbox, sizeof r->inbox, "%s.r.%" PRId64, bus_inbox(b), ++count);
-	(void) snprintf(wild, sizeof wild, "%s.*.*", r->inbox);
-	st = natsConnection_SubscribeSync(&r->sub, bus_connection(b), wild);
-	if (st == NATS_OK)
-		st = natsSubscription_SetPendingLimits(r->sub, -1, -1);	/* flow control bounds it */
-	if (st == NATS_OK)
-		(void) natsConnection_FlushTimeout(bus_connection(b), 1000);
-	if (st != NATS_OK) {
-		natsSubscription_Destroy(r->sub);
-		free(r);
-		return ERR(unavailable);
-	}
+	(void) pthread_condattr_init(&monotonic);
+	(void) pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void) pthread_mutex_init(&r->mu, NULL);
+	(void) pthread_cond_init(&r->filled, &monotonic);
+	(void) pthread_cond_init(&r->emptied, &monotonic);
+	(void) pthread_condattr_destroy(&monotonic);
 	*out = r;
 	return OK;
+}
+
+/* A thread of the library's, one a part. */
+static void on_delivery(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *of)
+{
+	struct feed *f = of;
+	struct reader *r = f->reader;
+
+	(void) nc, (void) sub;
+	(void) pthread_mutex_lock(&r->mu);
+	while (r->queued == QUEUE && !f->over)
+		(void) pthread_cond_wait(&r->emptied, &r->mu);
+	if (!f->over) {
+		r->queue[(r->at + r->queued++) % QUEUE] = (struct came) { msg, f->part, f->generation };
+		msg = NULL;
+		(void) pthread_cond_signal(&r->filled);
+	}
+	(void) pthread_mutex_unlock(&r->mu);
+	natsMsg_Destroy(msg);
+}
+
+static void on_feed_ended(void *of)
+{
+	struct feed *f = of;
+	struct reader *r = f->reader;
+
+	(void) pthread_mutex_lock(&r->mu);
+	f->ended = true;
+	(void) pthread_cond_broadcast(&r->emptied);
+	(void) pthread_mutex_unlock(&r->mu);
+}
+
+static err_t feed_open(struct reader *r, struct part *p, const char *subject)
+{
+	natsConnection *nc = bus_connection(r->bus);
+	struct feed *f = &p->feed;
+
+	*f = (struct feed) { .reader = r, .part = (size_t) (p - r->part), .generation = p->generation };
+	if (natsConnection_Subscribe(&f->sub, nc, subject, on_delivery, f) != NATS_OK)
+		return ERR(unavailable);
+	if (natsSubscription_SetOnCompleteCB(f->sub, on_feed_ended, f) != NATS_OK)
+		f->ended = true;	/* the connection was closed */
+	(void) natsSubscription_SetPendingLimits(f->sub, -1, -1);	/* flow control bounds it */
+	return OK;
+}
+
+static void feed_close(struct reader *r, struct feed *f)
+{
+	if (f->sub == NULL)
+		return;
+	(void) pthread_mutex_lock(&r->mu);
+	f->over = true;
+	(void) pthread_cond_broadcast(&r->emptied);
+	(void) pthread_mutex_unlock(&r->mu);
+	(void) natsSubscription_Unsubscribe(f->sub);
+	(void) pthread_mutex_lock(&r->mu);
+	while (!f->ended)
+		(void) pthread_cond_wait(&r->emptied, &r->mu);
+	(void) pthread_mutex_unlock(&r->mu);
+	natsSubscription_Destroy(f->sub);
+	f->sub = NULL;
+}
+
+/* What came next; nothing when there is no message until then. */
+static bool pop(struct reader *r, int64_t until, struct came *next)
+{
+	const struct timespec t = { .tv_sec = until / SECOND, .tv_nsec = until % SECOND * 1000 };
+	bool some;
+
+	(void) pthread_mutex_lock(&r->mu);
+	while (r->queued == 0 && clock_mono() < until)
+		(void) pthread_cond_timedwait(&r->filled, &r->mu, &t);
+	if ((some = r->queued > 0)) {
+		*next = r->queue[r->at];
+		r->at = (r->at + 1) % QUEUE;
+		if (r->queued-- == QUEUE)
+			(void) pthread_cond_broadcast(&r->emptied);
+	}
+	(void) pthread_mutex_unlock(&r->mu);
+	return some;
 }
 
 static struct part *part_of(struct reader *r, int64_t number)
@@ -334,12 +424,12 @@ static void forget(struct reader *r, struct part *p)
 	const struct headers none = { .n = 0 };
 	char subject[SUBJECT];
 
+	feed_close(r, &p->feed);
 	if (p->consumer[0] != '\0') {
 		(void) snprintf(subject, sizeof subject, API "CONSUMER.DELETE.%s.%s",
 				table[r->stream].name, p->consumer);
 		/* Should it not arrive, the server finds out that nobody listens. */
-		if (bus_publish(r->bus, subject, &none, STR("")).code == ERR_none)
-			p->consumer[0] = '\0';
+		(void) bus_publish(r->bus, subject, &none, STR("")).code;
 	}
 	if (p->state == BROKEN)
 		r->broken--;
@@ -348,11 +438,11 @@ static void forget(struct reader *r, struct part *p)
 	p->consumer[0] = '\0';
 }
 
-static void put_consumer(struct reader *r, const struct part *p, const char *filter,
-			 int64_t from, struct buf *body)
+static void put_consumer(enum stream s, const char *subject, const char *filter, int64_t from,
+			 struct buf *body)
 {
-	buf_fmt(body, "{\"stream_name\":\"%s\",\"config\":{\"deliver_subject\":\"%s.%d.%" PRId64 "\",",
-		table[r->stream].name, r->inbox, p->number, p->generation);
+	buf_fmt(body, "{\"stream_name\":\"%s\",\"config\":{\"deliver_subject\":\"%s\",",
+		table[s].name, subject);
 	buf_fmt(body, "\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":%" PRId64 ","
 		"\"filter_subject\":\"%s\",", from > 0 ? from : 1, filter);
 	buf_fmt(body, "\"ack_policy\":\"none\",\"replay_policy\":\"instant\",\"flow_control\":true,"
@@ -366,6 +456,7 @@ err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filt
 	struct part *p = part_of(r, number);
 	struct buf body = { .mem = c->mem };
 	struct str answer, name;
+	char subject[SUBJECT + 48];
 	int64_t code;
 
 	if (p != NULL)
@@ -377,7 +468,9 @@ err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filt
 	p->generation = ++r->generation;
 	p->delivered = 0;
 	p->breaks = bus_breaks(r->bus);
-	put_consumer(r, p, filter, from_seq, &body);
+	(void) snprintf(subject, sizeof subject, "%s.%d.%" PRId64, r->inbox, number, p->generation);
+	TRY(feed_open(r, p, subject));	/* before the request, on the same way */
+	put_consumer(r->stream, subject, filter, from_seq, &body);
 
 	err_t e = ask(c, r->bus, "CONSUMER.CREATE", table[r->stream].name, &body, &answer, &code);
 
@@ -468,19 +561,6 @@ static bool read_place(const char *reply, struct place *at)
 	       number_at(&p, &at->ns) && number_at(&p, &at->pending);
 }
 
-/* <inbox>.<part>.<generation>; NULL when that is over. */
-static struct part *addressee(struct reader *r, const char *subject)
-{
-	const char *p = subject + strlen(r->inbox) + 1;
-	int64_t number, generation;
-	struct part *part;
-
-	if (!number_at(&p, &number) || !number_at(&p, &generation))
-		return NULL;
-	part = part_of(r, number);
-	return part != NULL && part->generation == generation && part->state == READING ? part : NULL;
-}
-
 /* A heartbeat or a request for an answer; what came before it on this way has been seen. */
 static void control(struct reader *r, struct part *p, const struct bus_msg *m)
 {
@@ -501,13 +581,14 @@ static void control(struct reader *r, struct part *p, const struct bus_msg *m)
 }
 
 /* True when out holds the message, which then is the caller's. */
-static bool receive(struct reader *r, struct bus_msg *m, struct read *out)
+static bool receive(struct reader *r, const struct came *came, struct read *out)
 {
-	struct part *p = addressee(r, natsMsg_GetSubject(msg_of(m)));
+	struct part *p = &r->part[came->part];
+	struct bus_msg *m = bus_msg_of(came->msg);
 	const char *reply = bus_reply_to(m);
 	struct place at;
 
-	if (p == NULL)
+	if (p->generation != came->generation || p->state != READING)
 		return false;
 	if (reply == NULL || strncmp(reply, "$JS.ACK.", 8) != 0) {
 		control(r, p, m);
@@ -526,9 +607,8 @@ static bool receive(struct reader *r, struct bus_msg *m, struct read *out)
 
 void reader_next(struct reader *r, int64_t timeout_us, struct read *out)
 {
-	const int64_t until = clock_mono() + timeout_us;
-	natsMsg *m;
-	natsStatus s;
+	const int64_t until = clock_mono() + timeout_us, step = HEARTBEAT_MS * MS;
+	struct came came;
 
 	*out = (struct read) { .what = READ_NOTHING };
 	for (;;) {
@@ -538,19 +618,12 @@ void reader_next(struct reader *r, int64_t timeout_us, struct read *out)
 			return;
 		}
 		/* In steps, so that a heart that stops is noticed while nothing comes. */
-		int64_t wait = clock_left(until);
-
-		if (wait > HEARTBEAT_MS * MS)
-			wait = HEARTBEAT_MS * MS;
-		s = natsSubscription_NextMsg(&m, r->sub, (wait + MS - 1) / MS);
-		if (s == NATS_OK) {
-			if (receive(r, bus_msg_of(m), out))
+		if (pop(r, clock_mono() + (clock_left(until) < step ? clock_left(until) : step), &came)) {
+			if (receive(r, &came, out))
 				return;
-			natsMsg_Destroy(m);
+			natsMsg_Destroy(came.msg);
 			continue;
 		}
-		if (s != NATS_TIMEOUT && s != NATS_NO_RESPONDERS)
-			nats_Sleep(wait / MS);		/* closed for good: nothing will come */
 		check_hearts(r, true);
 		if (r->broken == 0 && clock_left(until) == 0)
 			return;
@@ -559,9 +632,14 @@ void reader_next(struct reader *r, int64_t timeout_us, struct read *out)
 
 void reader_close(struct reader *r)
 {
+	struct came came;
+
 	for (size_t i = 0; i < r->nparts; i++)
 		forget(r, &r->part[i]);
-	(void) natsSubscription_Unsubscribe(r->sub);
-	natsSubscription_Destroy(r->sub);
+	while (pop(r, 0, &came))
+		natsMsg_Destroy(came.msg);
+	(void) pthread_cond_destroy(&r->emptied);
+	(void) pthread_cond_destroy(&r->filled);
+	(void) pthread_mutex_destroy(&r->mu);
 	free(r);
 }

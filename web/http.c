@@ -306,6 +306,8 @@ static int on_request(struct mg_connection *conn)
 
 	(void) pthread_mutex_lock(&s->lock);
 	s->busy = true;
+	s->peer_port = ri->remote_port;
+	memcpy(s->peer, ri->remote_addr, sizeof s->peer);
 	(void) pthread_mutex_unlock(&s->lock);
 	begin(s, conn, &q, &a);
 	trace = http_header(&q, WIRE_TRACE).p;
@@ -376,15 +378,13 @@ static void *on_thread(const struct mg_context *mg, int type)
 
 static int on_connect(const struct mg_connection *conn, void **data)
 {
-	const struct mg_request_info *ri = mg_get_request_info(conn);
 	struct seat *s = mg_get_thread_pointer(conn);
 
 	*data = NULL;
 	(void) pthread_mutex_lock(&s->lock);
 	s->open = true;
 	s->busy = false;
-	s->peer_port = ri->remote_port;
-	memcpy(s->peer, ri->remote_addr, sizeof s->peer);
+	s->peer_port = 0;		/* civetweb tells with the first request */
 	(void) pthread_mutex_unlock(&s->lock);
 	return 0;
 }
@@ -465,9 +465,12 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 		    getnameinfo((struct sockaddr *) &peer, pn, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
 			continue;
 		connections++;
-		if ((s = seat_of(h, host, port_of(&peer))) == NULL)
-			continue;
 		/* What has come already can still be read, and an answer written. */
+		if ((s = seat_of(h, host, port_of(&peer))) == NULL) {
+			if (idle)	/* not one request so far */
+				(void) shutdown(fd, SHUT_RD);
+			continue;
+		}
 		if ((idle && !s->busy) || (s->body_by != 0 && s->body_by < now)) {
 			(void) shutdown(fd, SHUT_RD);
 			s->body_by = 0;

@@ -99,6 +99,8 @@ static bool open_for(struct pool *p, struct worker *w, int64_t *complained)
 	memcpy(p->why, why, sizeof why);
 	(void) pthread_mutex_unlock(&p->lock);
 	if (e.code == ERR_none) {
+		if (*complained != 0)
+			log_line(LOG_INFO, "database_back", NULL, "\"domain\":\"%s\"", p->plan.actor->name);
 		atomic_store(&w->wants, false);
 		atomic_fetch_add(&p->sessions, 1);
 		atomic_store(&w->fresh, db);

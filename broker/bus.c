@@ -93,7 +93,7 @@ struct bus {
 	_Atomic int64_t   breaks;
 	char              inbox[INBOX];
 	pthread_mutex_t   gate;		/* one thread at a time goes into the library to publish */
-	int64_t           stuck;	/* until then nobody tries: the last write got nowhere */
+	_Atomic int64_t   stuck;	/* until then nobody tries: the last write got nowhere */
 	pthread_mutex_t   mu;		/* of the three below */
 	struct bus_sub   *subs;
 	struct listener  *listeners;
@@ -592,9 +592,12 @@ static natsStatus pass(struct bus *b, int64_t until, natsMsg *m)
 
 	if (!atomic_load(&b->up) || pthread_mutex_clocklock(&b->gate, CLOCK_MONOTONIC, &t) != 0)
 		return s;
-	if (atomic_load(&b->up) && (b->stuck == 0 || clock_mono() >= b->stuck)) {
+	const int64_t stuck = atomic_load(&b->stuck);
+
+	if (atomic_load(&b->up) && (stuck == 0 || clock_mono() >= stuck)) {
 		s = natsConnection_PublishMsg(b->nc, m);
-		b->stuck = s == NATS_TIMEOUT ? clock_mono() + WRITE_MS * MS : 0;
+		if (s == NATS_TIMEOUT || stuck != 0)
+			atomic_store(&b->stuck, s == NATS_TIMEOUT ? clock_mono() + WRITE_MS * MS : 0);
 	}
 	(void) pthread_mutex_unlock(&b->gate);
 	return s;

@@ -112,14 +112,16 @@ static struct bus *new_bus(void)
 	return b;
 }
 
-/* A context of a thread's own, with a deadline. */
-struct own { struct ctx c; struct arena mem; unsigned char storage[1 << 16]; };
-
-static inline struct ctx *own_ctx(struct own *o, int64_t deadline_us)
+/* A context of a thread's own, with a deadline; the thread's former one is gone. */
+static inline struct ctx *own_ctx(int64_t deadline_us)
 {
-	arena_init(&o->mem, o->storage, sizeof o->storage);
-	o->c = (struct ctx) { .mem = &o->mem, .deadline = clock_mono() + deadline_us };
-	return &o->c;
+	static _Thread_local unsigned char storage[1 << 16];
+	static _Thread_local struct arena mem;
+	static _Thread_local struct ctx c;
+
+	arena_init(&mem, storage, sizeof storage);
+	c = (struct ctx) { .mem = &mem, .deadline = clock_mono() + deadline_us };
+	return &c;
 }
 
 static inline struct ctx *within(int64_t deadline_us)

@@ -18,8 +18,7 @@ struct pool {
 
 static void answer(struct pool *p, const struct bus_msg *m)
 {
-	struct own o;
-	struct ctx *c = own_ctx(&o, SECOND);
+	struct ctx *c = own_ctx(SECOND);
 	struct headers h = { .n = 0 };
 	struct str body = bus_body(m);
 
@@ -144,10 +143,9 @@ struct ask { struct bus *bus; err_t e; };
 static void *ask_slow(void *of)
 {
 	struct ask *ask = of;
-	struct own o;
 	struct str reply;
 
-	ask->e = bus_request(own_ctx(&o, 5 * SECOND), ask->bus, "t.slow", &none, STR("slow"), &reply);
+	ask->e = bus_request(own_ctx(5 * SECOND), ask->bus, "t.slow", &none, STR("slow"), &reply);
 	return NULL;
 }
 
@@ -179,14 +177,13 @@ struct asker { struct bus *bus; int number, wrong; pthread_t thread; };
 static void *ask_often(void *of)
 {
 	struct asker *a = of;
-	struct own o;
 
 	for (int i = 0; i < 20; i++) {
 		char text[32];
 		struct str reply;
 
 		(void) snprintf(text, sizeof text, "%d/%d", a->number, i);
-		if (bus_request(own_ctx(&o, 20 * SECOND), a->bus, "t.many", &none, str_of(text),
+		if (bus_request(own_ctx(20 * SECOND), a->bus, "t.many", &none, str_of(text),
 				&reply).code || !str_eq(reply, str_of(text)))
 			a->wrong++;
 	}
@@ -227,15 +224,14 @@ static void make_stream(struct bus *b, const char *name, const char *more)
 }
 
 enum play { ANSWER, ANSWER_TWICE, KEEP_QUIET, RAMBLE };
-struct actor_played { struct bus *bus; enum play play; _Atomic int seen; };
+struct actor_played { struct bus *bus; _Atomic(enum play) play; _Atomic int seen; };
 
 /* "<inbox>.o <token>" */
 static void answer_command(struct bus *b, const struct bus_msg *m, struct str outcome)
 {
 	const char *inbox = bus_header(m, WIRE_INBOX), *space = strchr(inbox, ' ');
 	char subject[64] = "";
-	struct own o;
-	struct ctx *c = own_ctx(&o, SECOND);
+	struct ctx *c = own_ctx(SECOND);
 	struct booking_answer item[2] = { { .token = 0 } };
 	struct booking_answers all = { .items = { item, COUNT(item) } };
 	struct str pack;
@@ -255,7 +251,7 @@ static void on_command(void *of, const struct bus_msg *m)
 	struct actor_played *a = of;
 	static const char zeros[8192];
 
-	switch (a->play) {
+	switch (atomic_load(&a->play)) {
 	case ANSWER:
 		answer_command(a->bus, m, STR("decided"));
 		break;
@@ -317,7 +313,7 @@ TEST(a_command_without_an_outcome_is_accepted_or_unknown)
 	assert_err(bus_command(within(100 * MS), b, "t.quiet", &h, STR("x"), 50 * MS, &out), none);
 	assert_int_equal(out.state, OUTCOME_UNKNOWN);
 	/* An outcome that is too long for a waiter is not cut. */
-	a.play = RAMBLE;
+	atomic_store(&a.play, RAMBLE);
 	assert_err(bus_listen(a.bus, "SLOW.2", on_command, &a), none);
 	assert_err(bus_command(within(SECOND), b, "SLOW.2", &h, STR("x"), 100 * MS, &out), none);
 	assert_int_equal(out.state, OUTCOME_ACCEPTED);
@@ -430,11 +426,10 @@ struct lonely { struct bus *bus; err_t e; int64_t took; };
 static void *wait_alone(void *of)
 {
 	struct lonely *l = of;
-	struct own o;
 	struct str reply;
 	const int64_t since = clock_mono();
 
-	l->e = bus_request(own_ctx(&o, 20 * SECOND), l->bus, "t.killed", &none, STR("never"), &reply);
+	l->e = bus_request(own_ctx(20 * SECOND), l->bus, "t.killed", &none, STR("never"), &reply);
 	l->took = clock_mono() - since;
 	return NULL;
 }
@@ -475,13 +470,12 @@ static void *push(void *of)
 {
 	static const char block[64 << 10];
 	struct pusher *p = of;
-	struct own o;
 
 	for (int64_t until = clock_mono() + 3 * SECOND; clock_mono() < until; ) {
 		const int64_t since = clock_mono();
 		struct str reply;
 
-		(void) bus_request(own_ctx(&o, 300 * MS), p->bus, "t.frozen", &none,
+		(void) bus_request(own_ctx(300 * MS), p->bus, "t.frozen", &none,
 				   (struct str) { block, sizeof block }, &reply).code;
 		if (clock_mono() - since > p->longest)
 			p->longest = clock_mono() - since;
@@ -535,10 +529,9 @@ static struct str ask_srv(struct bus *b, const char *subject)
 
 static void assert_text(struct str json, const char *path, const char *text)
 {
-	struct own o;
 	struct str s;
 
-	assert_true(scan_text(own_ctx(&o, SECOND)->mem, json, path, &s));
+	assert_true(scan_text(own_ctx(SECOND)->mem, json, path, &s));
 	assert_str(s, text);
 }
 

@@ -54,10 +54,8 @@ static int64_t config_of(struct bus *b, const char *stream, const char *path)
 static void *ensure(void *of)
 {
 	struct bus *b = new_bus();
-	struct own *o = calloc(1, sizeof *o);
 
-	*(err_t *) of = stream_ensure(own_ctx(o, 10 * SECOND), b);
-	free(o);
+	*(err_t *) of = stream_ensure(own_ctx(10 * SECOND), b);
 	bus_close(b);
 	return NULL;
 }

@@ -1,0 +1,579 @@
+/* test_handle.c - what a gateway makes of requests and replies; the bus and HTTP are stand-ins. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "broker/base/clock.h"
+#include "broker/base/log.h"
+#include "tests/unit/test.h"
+#include "web/handle.h"
+#include "web/router.h"
+
+static struct gateway *g;
+static struct ctx *c;
+
+/* ---- HTTP ---- */
+
+static const char *sent_header[16][2];
+static size_t nsent;
+static char head[2048];
+
+struct str http_header(const struct http_request *q, const char *name)
+{
+	(void) q;
+	for (size_t i = 0; i < nsent; i++)
+		if (strcmp(sent_header[i][0], name) == 0)
+			return str_of(sent_header[i][1]);
+	return (struct str) { NULL, 0 };
+}
+
+static struct str sent_body;
+
+err_t http_body(struct http_request *q, size_t max, struct str *body)
+{
+	assert_true(max >= sent_body.n);
+	q->length = 0;
+	*body = sent_body;
+	return OK;
+}
+
+void http_put(struct http_answer *a, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void) a;
+	(void) snprintf(head + strlen(head), sizeof head - strlen(head), "%s: ", name);
+	va_start(ap, fmt);
+	(void) vsnprintf(head + strlen(head), sizeof head - strlen(head), fmt, ap);
+	va_end(ap);
+	strcat(head, "\n");
+}
+
+/* ---- tokens ---- */
+
+err_t auth_check(struct ctx *to, struct keyring *ring, struct str header, int64_t now_s)
+{
+	(void) ring, (void) now_s;
+	if (header.p == NULL)
+		return ERR(no_token);
+	to->role = header.p[0] == 'd' ? ROLE_DOCTOR : ROLE_PATIENT;
+	return str_int((struct str) { header.p + 1, header.n - 1 }, &to->user) ? OK : ERR(bad_token);
+}
+
+struct str auth_jwks(const struct keyring *ring)
+{
+	(void) ring;
+	return STR("{}");
+}
+
+/* ---- the bus ---- */
+
+static int requests, commands;
+static char subject[128], request[128], last_body[512];
+static size_t last_body_n;
+static err_t bus_error;
+static struct bus_outcome bus_decides;
+static int64_t waited;
+static struct str replies[4];
+static struct str progress;
+
+static const char *wire_value(const struct headers *h, const char *name)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (strcmp(h->v[i].name, name) == 0)
+			return h->v[i].value;
+	return "";
+}
+
+static void note(const char *s, const struct headers *h, struct str body)
+{
+	(void) snprintf(subject, sizeof subject, "%s", s);
+	(void) snprintf(request, sizeof request, "%s", wire_value(h, WIRE_REQUEST));
+	memcpy(last_body, body.p, last_body_n = body.n < sizeof last_body ? body.n : sizeof last_body);
+}
+
+err_t bus_request(struct ctx *of, struct bus *bus, const char *s, const struct headers *h,
+		  struct str body, struct str *reply)
+{
+	(void) bus;
+	assert_true(of->deadline > 0);
+	note(s, h, body);
+	*reply = replies[requests++];
+	return bus_error;
+}
+
+err_t bus_command(struct ctx *of, struct bus *bus, const char *s, struct headers *h, struct str body,
+		  int64_t wait_us, struct bus_outcome *o)
+{
+	(void) of, (void) bus;
+	note(s, h, body);
+	commands++;
+	waited = wait_us;
+	*o = bus_decides;
+	return bus_error;
+}
+
+struct str bus_body(const struct bus_msg *m)
+{
+	(void) m;
+	return progress;
+}
+
+/* ---- a request ---- */
+
+static struct http_answer a;
+static struct http_request q;
+
+static void begin(void)
+{
+	if (g == NULL) {
+		g = calloc(1, sizeof *g);
+		g->secret = STR("0123456789abcdef0123456789abcdef");
+		(void) pthread_mutex_init(&g->sent_lock, NULL);
+		router_build();
+		log_level_set("error");
+	}
+	memset(g->known, 0, sizeof g->known);
+	memset(g->progress, 0, sizeof g->progress);
+	g->origins = "https://a.example, https://b.example";
+	limit_init(&g->requests, 1000000);
+	limit_init(&g->registrations, 1000000);
+	limit_init(&g->logins, 1000000);
+	c = fresh();
+	nsent = 0;
+	head[0] = request[0] = subject[0] = '\0';
+	requests = commands = 0;
+	bus_error = OK;
+	bus_decides = (struct bus_outcome) { .state = OUTCOME_UNKNOWN };
+	sent_body = STR("");
+	memset(replies, 0, sizeof replies);
+}
+
+static void with(const char *name, const char *value)
+{
+	sent_header[nsent][0] = name;
+	sent_header[nsent++][1] = value;
+}
+
+static int ask(const char *method, const char *path, const char *query, const char *body)
+{
+	q = (struct http_request) { .c = *c, .method = str_of(method), .path = str_of(path),
+		.query = query == NULL ? (struct str) { NULL, 0 } : str_of(query),
+		.peer = "127.0.0.1", .began = clock_mono(), .length = body == NULL ? 0 : (int64_t) strlen(body) };
+	a = (struct http_answer) { .head = { .mem = c->mem } };
+	if (body != NULL) {
+		sent_body = str_of(body);
+		with("Content-Type", "application/json");
+	}
+	handle(g, &q, &a);
+	return a.status;
+}
+
+static bool says(const char *part)
+{
+	return memmem(a.body.p, a.body.n, part, strlen(part)) != NULL;
+}
+
+static struct str packed(const struct msg *m, const void *in)
+{
+	struct str s;
+
+	assert_err(msg_to_pack(c, m, in, &s), none);
+	return s;
+}
+
+static struct appointments_appointment an_appointment(void)
+{
+	struct appointments_appointment p = { .id = 0 };
+
+	SET(&p, id, 9);
+	SET(&p, schedule_id, 3);
+	SET(&p, patient_id, 17);
+	SET(&p, doctor_id, 5);
+	SET(&p, date_time, 0);
+	SET(&p, duration_minutes, 60);
+	SET(&p, status, APPOINTMENT_WAITING);
+	SET(&p, created_at, 0);
+	SET(&p, updated_at, 0);
+	return p;
+}
+
+static void decided(enum request_status status, const char *code)
+{
+	struct booking_outcome o = { .status = status };
+
+	SET(&o, request_id, STR("r"));
+	o.has.status = 1;
+	SET(&o, decided_at, 0);
+	if (code != NULL)
+		SET(&o, code, str_of(code));
+	if (status == REQUEST_BOOKED || status == REQUEST_DONE)
+		SET(&o, appointment, an_appointment());
+	bus_decides = (struct bus_outcome) { OUTCOME_DECIDED, 7, packed(&booking_outcome_msg, &o) };
+}
+
+static int book(const char *key, const char *prefer)
+{
+	with("Authorization", "p17");
+	if (key != NULL)
+		with("Idempotency-Key", key);
+	if (prefer != NULL)
+		with("Prefer", prefer);
+	handle_know(g, 5);
+	return ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":5}");
+}
+
+TEST(a_booking_that_is_granted_is_201_and_says_where_it_is)
+{
+	char mailbox[PARTITION_SUBJECT];
+
+	begin();
+	decided(REQUEST_BOOKED, NULL);
+	assert_int_equal(book("k", NULL), 201);
+	assert_non_null(strstr(head, "Location: /api/v1/appointments/9\n"));
+	assert_true(says("\"id\":9"));
+	assert_true(says("\"cancelled_reason\":null"));
+	partition_subject(5, mailbox);
+	assert_string_equal(subject, mailbox);
+	assert_int_equal(waited, 5 * SECOND);
+	assert_int_equal(requests, 0);		/* the doctor was known */
+}
+
+TEST(a_booking_that_is_refused_has_the_status_of_its_code)
+{
+	begin();
+	decided(REQUEST_REJECTED, "slot_taken");
+	assert_int_equal(book("k", NULL), 409);
+	assert_true(says("\"code\":\"slot_taken\""));
+	begin();
+	decided(REQUEST_FAILED, NULL);
+	assert_int_equal(book("k", NULL), 500);
+	assert_true(says("\"code\":\"failed\""));
+	begin();
+	decided(REQUEST_REJECTED, "nonsense");
+	assert_int_equal(book("k", NULL), 500);
+}
+
+TEST(a_booking_that_is_accepted_but_undecided_is_202_and_says_where_to_look)
+{
+	begin();
+	bus_decides = (struct bus_outcome) { .state = OUTCOME_ACCEPTED, .seq = 40 };
+	atomic_store(&g->progress[partition_of(5)].known, true);
+	atomic_store(&g->progress[partition_of(5)].last_seq, 30);
+	atomic_store(&g->progress[partition_of(5)].waiting, 100);
+	assert_int_equal(book("k", "respond-async"), 202);
+	assert_int_equal(waited, 0);
+	assert_non_null(strstr(head, "Preference-Applied: respond-async\n"));
+	assert_non_null(strstr(head, "Location: /api/v1/appointments/requests/"));
+	assert_true(says("\"status\":\"pending\""));
+	assert_true(says("\"ahead\":9"));
+	assert_true(says(request));
+}
+
+TEST(a_booking_nobody_knows_of_is_504_and_says_where_to_look)
+{
+	begin();
+	assert_int_equal(book("k", "wait=3"), 504);
+	assert_int_equal(waited, 3 * SECOND);
+	assert_true(says("\"code\":\"outcome_unknown\""));
+	assert_non_null(strstr(head, "Location: /api/v1/appointments/requests/"));
+	begin();
+	bus_error = ERR(unavailable);
+	assert_int_equal(book("k", NULL), 503);
+	assert_non_null(strstr(head, "Retry-After: "));
+}
+
+TEST(the_same_key_of_the_same_user_is_the_same_request)
+{
+	char first[128];
+
+	begin();
+	(void) book("k", NULL);
+	strcpy(first, request);
+	assert_int_equal(strlen(first), REQUEST_ID_TEXT);
+	begin();
+	(void) book("k", NULL);
+	assert_string_equal(request, first);
+	begin();
+	(void) book("other", NULL);
+	assert_string_not_equal(request, first);
+	begin();
+	(void) book(NULL, NULL);
+	strcpy(first, request);
+	begin();
+	(void) book(NULL, NULL);
+	assert_string_not_equal(request, first);	/* drawn */
+}
+
+TEST(keys_are_visible_ascii_of_1_to_64)
+{
+	static char long_key[66];
+
+	memset(long_key, 'k', 65);
+	assert_true(handle_key_is_good(STR("a-Z_0~!")));
+	assert_true(handle_key_is_good((struct str) { long_key, 64 }));
+	assert_false(handle_key_is_good(str_of(long_key)));
+	assert_false(handle_key_is_good(STR("")));
+	assert_false(handle_key_is_good(STR("a b")));
+	assert_false(handle_key_is_good(STR("\xc3\xa9")));
+	begin();
+	assert_int_equal(book("a b", NULL), 400);
+	assert_true(says("\"field\":\"Idempotency-Key\""));
+	assert_int_equal(commands, 0);
+}
+
+TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
+{
+	struct users_known_rep known = { .doctor_id = 0 };
+
+	begin();
+	with("Authorization", "p17");
+	bus_error = ERR(not_found);
+	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}"), 404);
+	assert_string_equal(subject, "healthmed.v1.users.known");
+	assert_int_equal(commands, 0);
+	assert_false(handle_knows(g, 6));
+
+	begin();
+	with("Authorization", "p17");
+	SET(&known, doctor_id, 6);
+	replies[0] = packed(&users_known_rep_msg, &known);
+	(void) ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}");
+	assert_int_equal(commands, 1);
+	assert_true(handle_knows(g, 6));
+}
+
+TEST(a_cancellation_goes_to_the_mailbox_of_the_located_doctor)
+{
+	struct appointments_locate_rep where = { .doctor_id = 0 };
+	struct booking_cancel_req sent;
+	char mailbox[PARTITION_SUBJECT];
+
+	begin();
+	with("Authorization", "p17");
+	SET(&where, doctor_id, 5);
+	replies[0] = packed(&appointments_locate_rep_msg, &where);
+	decided(REQUEST_DONE, NULL);
+	assert_int_equal(ask("POST", "/api/v1/appointments/9/cancel", NULL,
+			     "{\"reason\":\"flu\",\"doctor_id\":99,\"id\":1}"), 200);
+	partition_subject(5, mailbox);
+	assert_string_equal(subject, mailbox);
+	assert_err(msg_from_pack(fresh(), &booking_cancel_req_msg,
+				 (struct str) { last_body, last_body_n }, &sent), none);
+	assert_int_equal(sent.id, 9);
+	assert_int_equal(sent.doctor_id, 5);	/* ours, not the client's */
+}
+
+TEST(a_doctor_opens_slots_in_his_own_mailbox)
+{
+	char mailbox[PARTITION_SUBJECT];
+
+	begin();
+	with("Authorization", "d8");
+	(void) ask("POST", "/api/v1/schedules", NULL, "{\"date_time_available\":\"2027-01-04 10:00\"}");
+	partition_subject(8, mailbox);
+	assert_string_equal(subject, mailbox);
+}
+
+TEST(the_role_is_checked_before_anything_is_read_or_asked)
+{
+	begin();
+	with("Authorization", "p17");
+	assert_int_equal(ask("POST", "/api/v1/schedules", NULL, "{"), 403);
+	assert_int_equal(requests + commands, 0);
+	begin();
+	assert_int_equal(ask("GET", "/api/v1/users/me", NULL, NULL), 401);
+	assert_int_equal(requests, 0);
+}
+
+TEST(a_request_is_told_to_its_user_only)
+{
+	struct appointments_request_rep rep = { .status = REQUEST_PENDING };
+	struct request_id id;
+	char path[128] = "/api/v1/appointments/requests/";
+	const size_t n = strlen(path);
+
+	begin();
+	SET(&rep, request_id, STR("r"));
+	rep.has.status = 1;
+	id = request_id_make(g->secret, 5, STR("17"), STR("k"));
+	request_id_write(&id, path + n);
+	replies[0] = packed(&appointments_request_rep_msg, &rep);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", path, NULL, NULL), 200);
+	begin();
+	with("Authorization", "p18");
+	assert_int_equal(ask("GET", path, NULL, NULL), 404);
+	assert_int_equal(requests, 0);
+	begin();
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments/requests/nonsense", NULL, NULL), 404);
+	assert_int_equal(requests, 0);
+}
+
+TEST(a_page_is_an_array_and_the_next_one_is_in_link)
+{
+	struct appointments_appointment one = an_appointment();
+	struct appointments_page page = { .items = { &one, 1 } };
+
+	begin();
+	page.has.items = 1;
+	SET(&page, next, STR("a b&"));
+	replies[0] = packed(&appointments_page_msg, &page);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments", "limit=1&cursor=x", NULL), 200);
+	assert_int_equal(a.body.p[0], '[');
+	assert_int_equal(a.body.p[a.body.n - 1], ']');
+	assert_false(says("items"));
+	assert_non_null(strstr(head, "Link: </api/v1/appointments?limit=1&cursor=a%20b%26>; rel=\"next\"\n"));
+
+	begin();
+	page = (struct appointments_page) { .items = { NULL, 0 } };
+	page.has.items = 1;
+	replies[0] = packed(&appointments_page_msg, &page);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments", NULL, NULL), 200);
+	assert_str(a.body, "[]");
+	assert_null(strstr(head, "Link"));
+}
+
+TEST(an_etag_spares_the_body_of_what_has_not_changed)
+{
+	const struct appointments_appointment one = an_appointment();
+	static char etag[64];
+
+	begin();
+	replies[0] = packed(&appointments_appointment_msg, &one);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments/9", NULL, NULL), 200);
+	assert_int_equal(sscanf(strstr(head, "ETag: "), "ETag: %60s", etag), 1);
+	begin();
+	replies[0] = packed(&appointments_appointment_msg, &one);
+	with("Authorization", "p17");
+	with("If-None-Match", etag);
+	assert_int_equal(ask("GET", "/api/v1/appointments/9", NULL, NULL), 304);
+	assert_true(handle_etag_matches(STR("\"a\", W/\"b\""), STR("\"b\"")));
+	assert_false(handle_etag_matches(STR("\"a\",\"bb\""), STR("\"b\"")));
+}
+
+TEST(a_reply_that_cannot_be_read_is_our_fault)
+{
+	begin();
+	replies[0] = STR("\xc1");
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments/9", NULL, NULL), 500);
+	assert_true(says("\"errors\":null"));
+}
+
+TEST(a_body_must_be_json_and_where_it_belongs)
+{
+	begin();
+	with("Authorization", "p17");
+	with("Content-Type", "text/plain");
+	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, "{}"), 415);
+	begin();
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/users/me", NULL, "{}"), 400);
+	begin();
+	with("Authorization", "p17");
+	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, NULL), 422);
+	assert_true(handle_is_json(STR("application/json; charset=UTF-8")));
+	assert_true(handle_is_json(STR("Application/JSON")));
+	assert_false(handle_is_json(STR("application/json; charset=latin1")));
+	assert_false(handle_is_json(STR("application/jsonp")));
+	assert_false(handle_is_json((struct str) { NULL, 0 }));
+}
+
+TEST(an_unknown_query_parameter_is_refused)
+{
+	begin();
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments", "colour=red", NULL), 400);
+	assert_int_equal(requests, 0);
+}
+
+TEST(preferences_are_read_and_bounded)
+{
+	assert_int_equal(handle_prefer(STR("")).wait_s, 5);
+	assert_int_equal(handle_prefer(STR("wait=12")).wait_s, 12);
+	assert_int_equal(handle_prefer(STR("foo, Wait=999")).wait_s, 30);
+	assert_int_equal(handle_prefer(STR("wait=-1")).wait_s, 5);
+	assert_int_equal(handle_prefer(STR("wait=x")).wait_s, 5);
+	assert_int_equal(handle_prefer(STR("respond-async")).wait_s, 0);
+	assert_int_equal(handle_prefer(STR("respond-async, wait=2")).wait_s, 2);
+}
+
+TEST(an_anonymous_key_belongs_to_the_address_that_is_registered)
+{
+	static const char one[] = "{\"full_name\":\"Ana Lima\",\"email\":\"ANA@example.org\","
+		"\"password\":\"12345678\",\"document_id\":\"52998224725\",\"phone\":\"12345\",\"role\":\"patient\"}";
+	static const char two[] = "{\"full_name\":\"Ana Lima\",\"email\":\"ana@example.org\","
+		"\"password\":\"12345678\",\"document_id\":\"52998224725\",\"phone\":\"12345\",\"role\":\"patient\"}";
+	char first[128];
+
+	begin();
+	bus_error = ERR(timeout);
+	with("Idempotency-Key", "k");
+	assert_int_equal(ask("POST", "/api/v1/users", NULL, one), 504);
+	assert_true(says("outcome_unknown"));
+	strcpy(first, request);
+	begin();
+	bus_error = ERR(timeout);
+	with("Idempotency-Key", "k");
+	(void) ask("POST", "/api/v1/auth/register", NULL, two);
+	assert_string_equal(request, first);
+}
+
+TEST(too_many_registrations_of_one_address_are_429)
+{
+	begin();
+	limit_init(&g->registrations, 1);
+	(void) ask("POST", "/api/v1/users", NULL, "{}");
+	assert_int_equal(ask("POST", "/api/v1/users", NULL, "{}"), 429);
+	assert_non_null(strstr(head, "Retry-After: 60\n"));
+	assert_int_equal(ask("POST", "/api/v1/users/login", NULL, "{}"), 422);
+}
+
+TEST(listed_origins_get_a_preflight_and_others_nothing)
+{
+	begin();
+	with("Origin", "https://b.example");
+	with("Access-Control-Request-Method", "POST");
+	assert_int_equal(ask("OPTIONS", "/api/v1/appointments", NULL, NULL), 204);
+	assert_non_null(strstr(head, "Access-Control-Allow-Methods: GET, HEAD, POST\n"));
+	assert_non_null(strstr(head, "Access-Control-Allow-Origin: https://b.example\n"));
+	begin();
+	with("Origin", "https://c.example");
+	with("Access-Control-Request-Method", "POST");
+	assert_int_equal(ask("OPTIONS", "/api/v1/appointments", NULL, NULL), 405);
+	assert_null(strstr(head, "Access-Control"));
+}
+
+TEST(how_many_are_ahead_is_known_once_the_owner_told)
+{
+	struct booking_progress p = { .partition = 0 };
+
+	begin();
+	assert_int_equal(handle_ahead(g, 5, 10), -1);
+	SET(&p, partition, partition_of(5));
+	SET(&p, last_seq, 30);
+	SET(&p, waiting, 4);
+	progress = packed(&booking_progress_msg, &p);
+	handle_progress(g, NULL);
+	assert_int_equal(handle_ahead(g, 5, 30), 0);
+	assert_int_equal(handle_ahead(g, 5, 31), 0);
+	assert_int_equal(handle_ahead(g, 5, 33), 2);
+	assert_int_equal(handle_ahead(g, 5, 99), 4);
+	assert_int_equal(handle_ahead(g, 5, 0), -1);
+	progress = STR("\xc1");
+	handle_progress(g, NULL);
+	assert_int_equal(handle_ahead(g, 5, 33), 2);
+}
+
+TEST(known_doctors_are_remembered_and_may_be_forgotten_but_never_made_up)
+{
+	begin();
+	for (int64_t i = 1; i < 200000; i += 2)
+		handle_know(g, i);
+	for (int64_t i = 2; i < 200000; i += 2)
+		assert_false(handle_knows(g, i));
+	assert_true(handle_knows(g, 199999));
+}

@@ -37,7 +37,7 @@ static bool nats_is_well(void *of, char *detail, size_t size)
 /* Does anybody of that domain answer? */
 static bool domain_is_well(void *of, char *detail, size_t size)
 {
-	unsigned char room[PING_ROOM];
+	static _Thread_local unsigned char room[PING_ROOM];	/* an arena poisons its storage: not the stack */
 	struct headers h = { .n = 0 };
 	struct arena mem;
 	struct ctx c = { .mem = &mem, .deadline = clock_mono() + SECOND };

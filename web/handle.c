@@ -205,7 +205,7 @@ void handle_know(struct gateway *g, int64_t doctor)
 void handle_progress(void *of, const struct bus_msg *m)
 {
 	struct gateway *g = of;
-	unsigned char storage[1024];
+	static _Thread_local unsigned char storage[1024];	/* an arena poisons it: not the stack */
 	struct booking_progress p;
 	struct arena mem;
 	struct ctx c = { .mem = &mem };

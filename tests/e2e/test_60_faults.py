@@ -89,7 +89,7 @@ def test_messages_that_are_no_commands_become_dead_letters_and_the_partition_goe
     dead = own.sql("SELECT count(*) FROM agenda.dead_letter")[0][0]
     with own.nats() as nats:
         last = nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"]
-        real = nats.js("STREAM.MSG.GET.BOOKING", {"last_by_subj": subject})["message"]
+        real = nats.js("STREAM.MSG.GET.BOOKING", last_by_subj=subject)["message"]
         nats.stored("BOOKING", subject, b"\xdf\xff\xff\xff\xff", {"Healthmed-Call": "booking.book"})
         nats.stored("BOOKING", subject, b"", {})
         nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.{10**15}", b"junk", {})
@@ -120,10 +120,10 @@ def test_a_truncated_command_of_a_patient_fails_and_its_copies_hear_the_same(own
         assert answer.status == 202, answer
         with own.nats() as nats:
             raw = nats.js("STREAM.MSG.GET.BOOKING",
-                          {"seq": nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"]})["message"]
+                          seq=nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"])["message"]
             headers = dict(line.split(": ", 1) for line in base64.b64decode(raw["hdrs"]).decode().split("\r\n")[1:] if line)
             body = base64.b64decode(raw["data"])
-            nats.js("STREAM.MSG.DELETE.BOOKING", {"seq": raw["seq"]})
+            nats.js("STREAM.MSG.DELETE.BOOKING", seq=raw["seq"])
             nats.stored("BOOKING", raw["subject"], body[:-1], headers)
     finally:
         own.start("actor-booking")
@@ -163,6 +163,7 @@ def test_an_outage_of_the_database_judges_nothing(own):
         assert answer.status == 202, answer
     finally:
         own.start("postgres")
+        own.up()
     assert outcome(own, answer.json["request_id"], patient)["status"] == "booked"
     own.verify()
 
@@ -178,7 +179,7 @@ def test_a_stream_deleted_and_recreated_is_alarmed_and_nothing_is_decided_twice(
     with own.nats() as nats:
         config = nats.js("STREAM.INFO.BOOKING")["config"]
         nats.js("STREAM.DELETE.BOOKING")
-        nats.js("STREAM.CREATE.BOOKING", config)
+        nats.js("STREAM.CREATE.BOOKING", **config)
     again = own.post("/appointments", patient, key=key, headers={"Prefer": "wait=10"}, schedule_id=slots[0],
                      doctor_id=doctor.id)
     assert (again.status, again.body) == (201, first.body)

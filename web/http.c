@@ -34,7 +34,7 @@ enum { STACK = 256 << 10 };	/* mapped, not touched: thousands of threads are che
 #endif
 enum { REFUSED_HEAD = 512 };
 #define BODY_DEADLINE (10 * SECOND)
-#define WATCH_EVERY   (250 * MS)
+#define WATCH_EVERY   (100 * MS)
 
 /* One thread of civetweb's and the connection it serves. */
 struct seat {
@@ -61,6 +61,7 @@ struct http {
 	_Atomic bool       over;	/* the watch goes home */
 	pthread_t          watch;
 	bool               watched;
+	int                quiet;	/* what lies in the place of the listener; civetweb closes it */
 };
 
 /* ---- requests ---- */
@@ -111,6 +112,7 @@ static bool read_length(const char *s, int64_t *n)
 /* Says why a request is not to be answered, or NULL. */
 static const char *ambiguous(const struct mg_request_info *ri, struct http_request *q)
 {
+	static const char *const once[] = { "Authorization", "Content-Type", "Idempotency-Key" };
 	const bool one_one = strcmp(ri->http_version, "1.1") == 0;
 	int hosts = 0, lengths = 0;
 
@@ -131,8 +133,9 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 			return "Expect";
 		else if (strcasecmp(h->name, "Connection") == 0)
 			q->close |= strcasecmp(h->value, "keep-alive") != 0;
-		else if (strcasecmp(h->name, "Authorization") == 0 && http_header(q, h->name).p != h->value)
-			return "two Authorizations";
+		for (size_t k = 0; k < COUNT(once); k++)
+			if (strcasecmp(h->name, once[k]) == 0 && http_header(q, h->name).p != h->value)
+				return once[k];
 	}
 	if (hosts > 1 || (hosts == 0 && one_one))
 		return "Host";
@@ -457,7 +460,7 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 
 			(void) shutdown(fd, SHUT_RDWR);
 			if (quiet >= 0) {
-				(void) dup2(quiet, fd);
+				h->quiet = dup2(quiet, fd);
 				(void) close(quiet);
 			}
 		}
@@ -517,6 +520,8 @@ static void let_go(struct http *h)
 	atomic_store(&h->over, true);
 	if (h->watched)
 		(void) pthread_join(h->watch, NULL);
+	if (h->quiet > 0)
+		(void) eventfd_write(h->quiet, 1);	/* civetweb looks up two seconds earlier */
 	if (h->mg != NULL)
 		mg_stop(h->mg);
 	for (int i = 0; h->seat != NULL && i < h->seats; i++)

@@ -1,0 +1,274 @@
+/* test_http.c - what comes through the door: whole requests that everybody reads the same way. */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "broker/base/clock.h"
+#include "tests/unit/test.h"
+#include "web/http.h"
+
+static struct http *server;
+static int port;
+static _Atomic int served;
+static _Atomic bool slow;
+
+/* Answers with what it got; /big asks for more body than others, /slow takes its time. */
+static void echo(void *of, struct http_request *q, struct http_answer *a)
+{
+	struct str body = STR("");
+	const bool reads = !str_eq(q->path, STR("/unread"));
+
+	(void) of;
+	atomic_fetch_add(&served, 1);
+	if (str_eq(q->path, STR("/slow"))) {
+		atomic_store(&slow, true);
+		(void) usleep(300 * MS);
+	}
+	a->status = reads && http_body(q, HTTP_BODY, &body).code ? 413 : 200;
+	a->type = "text/plain";
+	a->body = body;
+	http_put(a, "X-Path", "%.*s", (int) q->path.n, q->path.p);
+	http_put(a, "X-Split", "a\r\nX-Evil: b");
+	if (q->query.p != NULL)
+		http_put(a, "X-Query", "%.*s", (int) q->query.n, q->query.p);
+}
+
+static void start(void)
+{
+	char why[256] = "";
+
+	if (server == NULL)
+		server = http_start("127.0.0.1:0", 8, echo, NULL, why);
+	assert_string_equal(why, "");
+	port = http_port(server);
+	atomic_store(&served, 0);
+}
+
+static int dial(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *) &to, sizeof to) == 0)
+		return fd;
+	(void) close(fd);
+	return -1;
+}
+
+/* Reads until so many answers with their (short) bodies have come, or the end; true: the end. */
+static bool hear(int fd, char *out, size_t size, int answers)
+{
+	size_t n = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		int seen = 0;
+
+		out[n] = '\0';
+		for (const char *at = out; (at = strstr(at, "\r\n\r\n")) != NULL; at++)
+			seen++;
+		if (poll(&p, 1, answers > 0 && seen >= answers ? 50 : 3000) <= 0)
+			return false;
+		const ssize_t got = read(fd, out + n, size - 1 - n);
+
+		if (got <= 0)
+			return true;
+		n += (size_t) got;
+	}
+}
+
+static char heard[8192];
+
+/* Sends, hears one answer; true when the connection ended after it. */
+static bool say_bytes(const char *bytes, size_t n)
+{
+	const int fd = dial();
+	bool ended;
+
+	assert_true(fd >= 0);
+	assert_int_equal(send(fd, bytes, n, MSG_NOSIGNAL), (ssize_t) n);
+	ended = hear(fd, heard, sizeof heard, 1);
+	(void) close(fd);
+	return ended;
+}
+
+static bool say(const char *text)
+{
+	start();
+	return say_bytes(text, strlen(text));
+}
+
+static bool status_is(int status)
+{
+	return strncmp(heard, "HTTP/1.1 ", 9) == 0 && atoi(heard + 9) == status;
+}
+
+TEST(a_plain_request_is_answered_and_its_connection_goes_on)
+{
+	assert_false(say("GET /a%20b?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_true(status_is(200));
+	assert_non_null(strstr(heard, "\r\nX-Path: /a%20b\r\n"));
+	assert_non_null(strstr(heard, "\r\nX-Query: x=1\r\n"));
+	assert_non_null(strstr(heard, "\r\nX-Content-Type-Options: nosniff\r\n"));
+	assert_non_null(strstr(heard, "\r\nCache-Control: no-store\r\n"));
+	assert_non_null(strstr(heard, "\r\nX-Request-Id: "));
+	assert_null(strstr(heard, "X-Evil"));
+	assert_false(say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"));
+	assert_non_null(strstr(heard, "\r\n\r\nhello"));
+}
+
+TEST(a_trace_is_kept_or_drawn)
+{
+	(void) say("GET / HTTP/1.1\r\nHost: a\r\n"
+		   "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n");
+	assert_non_null(strstr(heard, "\r\nX-Request-Id: 0af7651916cd43dd8448eb211c80319c\r\n"));
+	(void) say("GET / HTTP/1.1\r\nHost: a\r\ntraceparent: 00-zz\r\n\r\n");
+	assert_int_equal(strspn(strstr(heard, "X-Request-Id: ") + 14, "0123456789abcdef"), 32);
+}
+
+TEST(what_two_readers_could_read_in_two_ways_is_refused_and_ends_the_connection)
+{
+	static const char *const bad[] = {
+		"GET / HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2x\r\n\r\n{}",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x2\r\n\r\n{}",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\n{}",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+		"GET / HTTP/1.1\nHost: a\n\n",
+		"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nX: y\nZ: z\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n folded\r\nContent-Length: 3\r\n\r\nabc",
+		"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n",
+		"GET / HTTP/3.1\r\nHost: a\r\n\r\n", "FOO / HTTP/1.1\r\nHost: a\r\n\r\n", "\x16\x03\x01\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		if (!say(bad[i]) || !status_is(400) || strstr(heard, "\r\nConnection: close\r\n") == NULL)
+			fail_msg("%zu: %s", i, heard);
+		assert_int_equal(atomic_load(&served), 0);
+	}
+}
+
+TEST(too_many_or_too_long_headers_are_refused)
+{
+	static char text[40000];
+	int n = sprintf(text, "GET / HTTP/1.1\r\nHost: a\r\n");
+
+	for (int i = 0; i < 70; i++)
+		n += sprintf(text + n, "X-%d: y\r\n", i);
+	(void) sprintf(text + n, "\r\n");
+	assert_true(say(text));
+	assert_true(status_is(400));
+	n = sprintf(text, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+	memset(text + n, 'x', HTTP_HEADER);
+	strcpy(text + n + HTTP_HEADER, "\r\n\r\n");
+	assert_true(say(text));
+	assert_int_equal(atomic_load(&served), 0);
+}
+
+TEST(a_body_over_the_limit_is_not_read)
+{
+	(void) say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n");
+	assert_true(status_is(413));
+	assert_non_null(strstr(heard, "\r\nConnection: close\r\n"));
+}
+
+TEST(a_body_nobody_wanted_does_not_become_the_next_request)
+{
+	start();
+	const int fd = dial();
+	static const char two[] = "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 33\r\n\r\n"
+		"GET /evil HTTP/1.1\r\nHost: a\r\nX:\r\n" "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+
+	assert_int_equal(send(fd, two, sizeof two - 1, 0), (ssize_t) sizeof two - 1);
+	assert_false(hear(fd, heard, sizeof heard, 2));
+	assert_non_null(strstr(heard, "X-Path: /unread"));
+	assert_non_null(strstr(heard, "X-Path: /next"));
+	assert_null(strstr(heard, "/evil"));
+	(void) close(fd);
+}
+
+TEST(requests_may_come_in_one_piece_or_byte_by_byte)
+{
+	static const char one[] = "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+	char three[3 * sizeof one] = "";
+
+	start();
+	for (int i = 0; i < 3; i++)
+		strcat(three, one);
+	int fd = dial();
+
+	assert_int_equal(send(fd, three, strlen(three), 0), (ssize_t) strlen(three));
+	assert_false(hear(fd, heard, sizeof heard, 3));
+	assert_int_equal(atomic_load(&served), 3);
+	(void) close(fd);
+	fd = dial();
+	for (size_t i = 0; i < sizeof one - 1; i++) {
+		assert_int_equal(send(fd, one + i, 1, 0), 1);
+		(void) usleep(100);
+	}
+	assert_false(hear(fd, heard, sizeof heard, 1));
+	assert_non_null(strstr(heard, "\r\n\r\nhi"));
+	(void) close(fd);
+}
+
+TEST(head_has_no_body_and_old_clients_are_let_go)
+{
+	assert_false(say("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_true(status_is(200));
+	assert_string_equal(strstr(heard, "\r\n\r\n"), "\r\n\r\n");
+	assert_true(say("GET / HTTP/1.0\r\n\r\n"));
+	assert_true(status_is(200));
+	assert_true(say("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+	assert_true(status_is(200));
+}
+
+static void *stop(void *of)
+{
+	(void) of;
+	http_stop(server, 5 * SECOND);
+	return NULL;
+}
+
+TEST(when_it_stops_nobody_is_cut_off_and_nobody_new_comes_in)
+{
+	static const char get[] = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+	pthread_t stopper;
+	int busy, idle;
+
+	start();
+	busy = dial();
+	idle = dial();
+	atomic_store(&slow, false);
+	assert_int_equal(send(idle, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, 0), 27);
+	assert_false(hear(idle, heard, sizeof heard, 1));
+	assert_int_equal(send(busy, get, sizeof get - 1, 0), (ssize_t) sizeof get - 1);
+	while (!atomic_load(&slow))
+		(void) usleep(1000);
+	assert_int_equal(pthread_create(&stopper, NULL, stop, NULL), 0);
+	assert_true(hear(idle, heard, sizeof heard, 0));	/* waits for nothing */
+	assert_string_equal(heard, "");
+	assert_true(hear(busy, heard, sizeof heard, 0));
+	assert_true(status_is(200));
+	assert_non_null(strstr(heard, "\r\nConnection: close\r\n"));
+	assert_int_equal(pthread_join(stopper, NULL), 0);
+	assert_true(dial() < 0);
+	(void) close(busy);
+	(void) close(idle);
+	server = NULL;
+}

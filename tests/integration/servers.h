@@ -123,7 +123,7 @@ static void need_folder(void)
 }
 
 /* What psql prints; for looking into the database from outside. */
-static const char *__attribute__((unused)) sql(const char *text)
+__attribute__((unused)) static const char *sql(const char *text)
 {
 	static char out[4096];
 	char command[4096];

@@ -557,8 +557,12 @@ static bool read_place(const char *reply, struct place *at)
 		if (p++ == NULL)
 			return false;
 	}
-	return number_at(&p, &tries) && number_at(&p, &at->seq) && number_at(&p, &at->delivered) &&
-	       number_at(&p, &at->ns) && number_at(&p, &at->pending);
+	if (!number_at(&p, &tries) || !number_at(&p, &at->seq) || !number_at(&p, &at->delivered) ||
+	    !number_at(&p, &at->ns))
+		return false;
+	if (!number_at(&p, &at->pending) || at->pending < 0)	/* an estimate that may underflow */
+		at->pending = 0;
+	return true;
 }
 
 /* A heartbeat or a request for an answer; what came before it on this way has been seen. */

@@ -10,6 +10,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static bool key_read(struct keyring *a, const char *path, struct key *k, char *j
 	CLEANUP(free_bio) BIO *b = NULL;
 	CLEANUP(free_key) EVP_PKEY *p = NULL;
 	unsigned char point[1 + 2 * COORDINATE];	/* uncompressed: 4, x, y */
-	char group[32], x[44], y[44];
+	char group[32] = "", x[44], y[44];
 	size_t n;
 
 	if (f == NULL)
@@ -77,51 +78,77 @@ static bool key_read(struct keyring *a, const char *path, struct key *k, char *j
 	    EVP_PKEY_get_group_name(p, group, sizeof group, &n) != 1 ||
 	    strcmp(group, "prime256v1") != 0)
 		return false;
-	if (EVP_PKEY_get_octet_string_param(p, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n) != 1 ||
+	if (EVP_PKEY_get_octet_string_param(p, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point,
+					    &n) != 1 ||
 	    n != sizeof point || point[0] != 4)
 		return false;
 	(void) digest_text(point + 1, COORDINATE, x);
 	(void) digest_text(point + 1 + COORDINATE, COORDINATE, y);
-	(void) snprintf(jwk, size, "%s{\"kty\":\"EC\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"use\":\"sig\","
-			"\"kid\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}", a->nkeys ? "," : "", k->kid, x, y);
+	(void) snprintf(jwk, size,
+			"%s{\"kty\":\"EC\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"use\":\"sig\","
+			"\"kid\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}",
+			a->nkeys ? "," : "", k->kid, x, y);
+	return true;
+}
+
+/* Leaves the reason, and says no. */
+static bool no(char *why, const char *fmt, ...) PRINTF(2, 3);
+static bool no(char *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void) vsnprintf(why, 256, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* <kid>.pem: the kid, or false when that is none. */
+static bool kid_of(const char *name, struct key *k)
+{
+	const size_t n = strlen(name) - 4;
+
+	if (n > KID)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!is_base64url(k->kid[i] = name[i]) && name[i] != '.')
+			return false;
+	k->kid[n] = '\0';
 	return true;
 }
 
 static bool keys_read(struct keyring *a, const char *folder, char *why)
 {
 	CLEANUP(free_dir) DIR *d = opendir(folder);
-	static const char *const cannot = "JWT_PUBLIC_KEYS: %.80s/%.80s %s";
 	char path[512], jwk[256], *set;
 	size_t n;
 
 	if (d == NULL)
-		return snprintf(why, 256, "JWT_PUBLIC_KEYS: %.120s: %s", folder, strerror(errno)), false;
+		return no(why, "JWT_PUBLIC_KEYS: %.120s: %s", folder, strerror(errno));
 	if ((set = malloc(KEYS * sizeof jwk + 16)) == NULL)
-		return snprintf(why, 256, "no memory"), false;
-	n = (size_t) sprintf(set, "{\"keys\":[");
+		return no(why, "no memory");
 	a->jwks.p = set;
-	for (const struct dirent *e; (e = readdir(d)) != NULL; ) {
+	n = (size_t) sprintf(set, "{\"keys\":[");
+	for (const struct dirent *e; (e = readdir(d)) != NULL;) {
 		const size_t len = strlen(e->d_name);
 		struct key *k = &a->key[a->nkeys];
 
 		if (e->d_name[0] == '.' || len <= 4 || strcmp(e->d_name + len - 4, ".pem") != 0)
 			continue;
-		if (a->nkeys == KEYS || len - 4 > KID)
-			return snprintf(why, 256, cannot, folder, e->d_name, "is one too many, or its name too long"), false;
-		for (size_t i = 0; i < len - 4; i++)
-			if (!is_base64url(k->kid[i] = e->d_name[i]) && e->d_name[i] != '.')
-				return snprintf(why, 256, cannot, folder, e->d_name, "has a name that is no kid"), false;
+		if (a->nkeys == KEYS)
+			return no(why, "JWT_PUBLIC_KEYS: more than %d in %.120s", KEYS, folder);
+		if (!kid_of(e->d_name, k))
+			return no(why, "JWT_PUBLIC_KEYS: the name of %.120s is no kid", e->d_name);
 		if (snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int) sizeof path ||
 		    !key_read(a, path, k, jwk, sizeof jwk))
-			return snprintf(why, 256, cannot, folder, e->d_name, "is no public key of P-256"), false;
+			return no(why, "JWT_PUBLIC_KEYS: %.120s is no public key of P-256",
+				  e->d_name);
 		n += (size_t) sprintf(set + n, "%s", jwk);
 		a->nkeys++;
 	}
 	n += (size_t) sprintf(set + n, "]}");
 	a->jwks.n = n;
-	if (a->nkeys == 0)
-		return snprintf(why, 256, "JWT_PUBLIC_KEYS: no <kid>.pem in %.120s", folder), false;
-	return true;
+	return a->nkeys > 0 || no(why, "JWT_PUBLIC_KEYS: no <kid>.pem in %.120s", folder);
 }
 
 struct keyring *auth_open(const char *folder, const char *issuer, const char *audience, char *why)
@@ -224,7 +251,8 @@ static err_t claims(struct ctx *c, const struct keyring *a, jwt_t *j, int64_t no
 	return c->role == ROLE_NOBODY ? refuse(c, ERR_bad_token, "role is none") : OK;
 }
 
-static err_t verify(struct ctx *c, const struct keyring *a, const char *token, int64_t now_s, int64_t *exp)
+static err_t verify(struct ctx *c, const struct keyring *a, const char *token, int64_t now_s,
+		    int64_t *exp)
 {
 	CLEANUP(free_jwt) jwt_t *seen = NULL;
 	CLEANUP(free_jwt) jwt_t *sure = NULL;

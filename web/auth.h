@@ -16,7 +16,8 @@ struct keyring *auth_open(const char *folder, const char *issuer, const char *au
 void         auth_close(struct keyring *);
 /* The value of Authorization (p NULL when absent) gives user and role to the ctx.  no_token, or
  * bad_token for whatever is wrong with one. */
-err_t        auth_check(struct ctx *, struct keyring *, struct str header, int64_t now_s) MUST_CHECK;
+err_t        auth_check(struct ctx *, struct keyring *, struct str header,
+			int64_t now_s) MUST_CHECK;
 /* The public keys as a JWK Set (RFC 7517). */
 struct str   auth_jwks(const struct keyring *);
 #endif

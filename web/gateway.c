@@ -37,7 +37,8 @@ static bool nats_is_well(void *of, char *detail, size_t size)
 /* Does anybody of that domain answer? */
 static bool domain_is_well(void *of, char *detail, size_t size)
 {
-	static _Thread_local unsigned char room[PING_ROOM];	/* an arena poisons its storage: not the stack */
+	/* An arena poisons its storage, so that it must not be of the stack. */
+	static _Thread_local unsigned char room[PING_ROOM];
 	struct headers h = { .n = 0 };
 	struct arena mem;
 	struct ctx c = { .mem = &mem, .deadline = clock_mono() + SECOND };
@@ -105,12 +106,13 @@ static int open_all(struct gateway *g, struct http **http)
 		return code;
 	g->admin = admin_start(config_text(CONFIG_ADMIN_LISTEN), checks, COUNT(checks));
 	if (g->admin == NULL) {
-		(void) snprintf(why, sizeof why, "cannot listen on HEALTHMED_ADMIN_LISTEN %.100s: %s",
+		(void) snprintf(why, sizeof why,
+				"cannot listen on HEALTHMED_ADMIN_LISTEN %.100s: %s",
 				config_text(CONFIG_ADMIN_LISTEN), strerror(errno));
 		return away(why, EXIT_AWAY);
 	}
-	*http = http_start(config_text(CONFIG_HTTP_LISTEN), (int) config_int(CONFIG_GATEWAY_THREADS),
-			   handle, g, why);
+	*http = http_start(config_text(CONFIG_HTTP_LISTEN),
+			   (int) config_int(CONFIG_GATEWAY_THREADS), handle, g, why);
 	return *http == NULL ? away(why, EXIT_AWAY) : 0;
 }
 
@@ -149,10 +151,11 @@ static int serve(struct gateway *g, struct http *http)
 
 static int help(void)
 {
-	(void) printf("Usage: healthmed gateway\n\n"
-		      "Serves the HTTP API on HEALTHMED_HTTP_LISTEN and passes what is asked to the actors\n"
-		      "over NATS; it has no database and holds public keys only.  SIGTERM lets the requests\n"
-		      "that have come finish, then ends it.  `healthmed config` lists what can be set.\n");
+	(void) printf(
+	    "Usage: healthmed gateway\n\n"
+	    "Serves the HTTP API on HEALTHMED_HTTP_LISTEN and passes what is asked to the actors\n"
+	    "over NATS; it has no database and holds public keys only.  SIGTERM lets the requests\n"
+	    "that have come finish, then ends it.  `healthmed config` lists what can be set.\n");
 	return 0;
 }
 

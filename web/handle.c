@@ -205,7 +205,7 @@ void handle_know(struct gateway *g, int64_t doctor)
 void handle_progress(void *of, const struct bus_msg *m)
 {
 	struct gateway *g = of;
-	static _Thread_local unsigned char storage[1024];	/* an arena poisons it: not the stack */
+	static _Thread_local unsigned char storage[1024]; /* an arena poisons it: not the stack */
 	struct booking_progress p;
 	struct arena mem;
 	struct ctx c = { .mem = &mem };
@@ -360,7 +360,8 @@ static err_t read_key(struct job *j)
 		return OK;
 	j->key = http_header(j->q, "Idempotency-Key");
 	if (j->key.p != NULL && !handle_key_is_good(j->key))
-		return fault(j->c, ERR_unreadable, "Idempotency-Key", "must be 1 to 64 visible ASCII characters");
+		return fault(j->c, ERR_unreadable, "Idempotency-Key",
+			     "must be 1 to 64 visible ASCII characters");
 	return OK;
 }
 
@@ -378,7 +379,8 @@ static err_t find_who(struct job *j)
 			text.n = 255;
 		memcpy(p, "scope:", 6);
 		for (size_t i = 0; i < text.n; i++)
-			p[6 + i] = (char) (text.p[i] >= 'A' && text.p[i] <= 'Z' ? text.p[i] | 0x20 : text.p[i]);
+			p[6 + i] = (char) (text.p[i] >= 'A' && text.p[i] <= 'Z' ? text.p[i] | 0x20
+										: text.p[i]);
 		j->who = (struct str) { p, 6 + text.n };
 		return OK;
 	}
@@ -404,7 +406,8 @@ static err_t read_request(struct job *j)
 /* ---- from the message to HTTP ---- */
 
 /* The path as it was asked, the query without its cursor, and the next one. */
-err_t handle_link(struct ctx *c, struct str path, struct str query, struct str cursor, struct str *out)
+err_t handle_link(struct ctx *c, struct str path, struct str query, struct str cursor,
+		  struct str *out)
 {
 	struct buf b = { .mem = c->mem };
 	struct str one;
@@ -426,8 +429,8 @@ err_t handle_link(struct ctx *c, struct str path, struct str query, struct str c
 	for (size_t i = 0; i < cursor.n; i++) {
 		const unsigned char ch = (unsigned char) cursor.p[i];
 
-		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-		    (ch != '\0' && strchr("-._~", ch) != NULL))
+		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+		    (ch >= '0' && ch <= '9') || (ch != '\0' && strchr("-._~", ch) != NULL))
 			buf_put(&b, cursor.p + i, 1);
 		else
 			buf_fmt(&b, "%%%02X", ch);
@@ -572,7 +575,8 @@ static err_t find_doctor(struct job *j, int64_t *doctor)
 	return OK;
 }
 
-static err_t write_pending(struct job *j, const struct request_id *id, const char *text, int64_t seq)
+static err_t write_pending(struct job *j, const struct request_id *id, const char *text,
+			   int64_t seq)
 {
 	struct booking_pending p = { .status = REQUEST_PENDING };
 	const int64_t ahead = handle_ahead(j->g, id->doctor, seq);
@@ -600,13 +604,17 @@ static err_t write_outcome(struct job *j, struct str bytes)
 	switch (o->status) {
 	case REQUEST_BOOKED: case REQUEST_DONE:
 		if (!has(k->rep, o, field_at(k->rep, k->answer_off)))
-			return refuse(j->c, ERR_internal, "%s: an outcome without its resource", k->name);
+			return refuse(j->c, ERR_internal, "%s: an outcome without its resource",
+				      k->name);
 		return write_resource(j, k->answer, (const char *) any + k->answer_off);
 	case REQUEST_REJECTED:
-		(void) snprintf(code, sizeof code, "%.*s", (int) o->code.n, o->has.code ? o->code.p : "");
+		(void) snprintf(code, sizeof code, "%.*s", (int) o->code.n,
+				o->has.code ? o->code.p : "");
 		const err_t e = err_named(code);
 
-		return e.code == ERR_none ? refuse(j->c, ERR_internal, "%s: rejected without a code", k->name) : e;
+		return e.code == ERR_none
+			   ? refuse(j->c, ERR_internal, "%s: rejected without a code", k->name)
+			   : e;
 	case REQUEST_FAILED:
 		return refuse(j->c, ERR_failed, "%s: dead letter", k->name);
 	case REQUEST_PENDING:
@@ -719,7 +727,8 @@ static bool is_preflight(struct job *j)
 		return false;
 	j->a->status = 204;
 	http_put(j->a, "Access-Control-Allow-Methods", "%s", j->m.allow);
-	http_put(j->a, "Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, "
+	http_put(j->a, "Access-Control-Allow-Headers",
+		 "Authorization, Content-Type, Idempotency-Key, "
 		 "If-Match, If-None-Match, Prefer, traceparent");
 	http_put(j->a, "Access-Control-Max-Age", "600");
 	return true;
@@ -773,10 +782,10 @@ static void tell(struct job *j, err_t e)
 	metric_add(METRIC_http_requests, status_label(j->a->status), 1);
 	metric_time(METRIC_http_seconds, us);
 	log_line(j->a->status >= 500 ? LOG_WARNING : LOG_DEBUG, "request", j->c->trace,
-		 "\"route\":\"%s\",\"status\":%d,\"code\":\"%s\",\"us\":%" PRId64 ",\"user\":%" PRId64
-		 ",\"detail\":\"%s\"", j->m.route == NULL ? "" : j->m.route->path, j->a->status,
-		 err_info[e.code].code, us, j->c->user,
-		 log_text(e.code ? j->c->detail : "", detail, sizeof detail));
+		 "\"route\":\"%s\",\"status\":%d,\"code\":\"%s\",\"us\":%" PRId64
+		 ",\"user\":%" PRId64 ",\"detail\":\"%s\"",
+		 j->m.route == NULL ? "" : j->m.route->path, j->a->status, err_info[e.code].code,
+		 us, j->c->user, log_text(e.code ? j->c->detail : "", detail, sizeof detail));
 }
 
 void handle(void *of, struct http_request *q, struct http_answer *a)

@@ -34,7 +34,7 @@ struct gateway {
 
 	_Atomic int64_t known[KNOWN_ROWS][KNOWN_WAYS];	/* doctors that exist */
 	struct progress progress[PARTITIONS];
-	pthread_mutex_t sent_lock;		/* of the commands of ours that were not decided in time */
+	pthread_mutex_t sent_lock;		/* of our commands that were not decided in time */
 	struct sent     sent[SENT];
 };
 
@@ -47,8 +47,10 @@ struct prefer handle_prefer(struct str header);
 bool          handle_key_is_good(struct str);		/* an Idempotency-Key */
 bool          handle_etag_matches(struct str if_none_match, struct str etag);
 bool          handle_is_json(struct str content_type);
-int64_t       handle_ahead(const struct gateway *, int64_t doctor, int64_t seq);	/* -1: unknown */
-err_t         handle_link(struct ctx *, struct str path, struct str query, struct str cursor, struct str *) MUST_CHECK;
+/* -1: unknown */
+int64_t       handle_ahead(const struct gateway *, int64_t doctor, int64_t seq);
+err_t         handle_link(struct ctx *, struct str path, struct str query, struct str cursor,
+			  struct str *) MUST_CHECK;
 void          handle_know(struct gateway *, int64_t doctor);
 bool          handle_knows(const struct gateway *, int64_t doctor);
 #endif

@@ -61,7 +61,7 @@ struct http {
 	_Atomic bool       over;	/* the watch goes home */
 	pthread_t          watch;
 	bool               watched;
-	int                quiet;	/* what lies in the place of the listener; civetweb closes it */
+	int                quiet;	/* in the place of the listener; civetweb closes it */
 };
 
 /* ---- requests ---- */
@@ -129,12 +129,14 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 		else if (strcasecmp(h->name, "Content-Length") == 0 &&
 			 (lengths++ > 0 || !read_length(h->value, &q->length)))
 			return "Content-Length";
-		else if (strcasecmp(h->name, "Expect") == 0 && strcasecmp(h->value, "100-continue") != 0)
+		else if (strcasecmp(h->name, "Expect") == 0 &&
+			 strcasecmp(h->value, "100-continue") != 0)
 			return "Expect";
 		else if (strcasecmp(h->name, "Connection") == 0)
 			q->close |= strcasecmp(h->value, "keep-alive") != 0;
 		for (size_t k = 0; k < COUNT(once); k++)
-			if (strcasecmp(h->name, once[k]) == 0 && http_header(q, h->name).p != h->value)
+			if (strcasecmp(h->name, once[k]) == 0 &&
+			    http_header(q, h->name).p != h->value)
 				return once[k];
 	}
 	if (hosts > 1 || (hosts == 0 && one_one))
@@ -172,7 +174,8 @@ err_t http_body(struct http_request *q, size_t max, struct str *out)
 	(void) pthread_mutex_unlock(&s->lock);
 	if (n < (size_t) q->length) {
 		q->close = true;
-		return refuse(&q->c, ERR_unreadable, "%zu of %lld bytes came", n, (long long) q->length);
+		return refuse(&q->c, ERR_unreadable, "%zu of %lld bytes came", n,
+			      (long long) q->length);
 	}
 	*out = (struct str) { p, n };
 	q->length = 0;		/* read */
@@ -236,7 +239,8 @@ static void send_answer(struct seat *s, struct http_request *q, struct http_answ
 	char small[REFUSED_HEAD];
 
 	if (!a->head.full) {
-		buf_fmt(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", a->status, reason(a->status), date(s));
+		buf_fmt(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", a->status, reason(a->status),
+			date(s));
 		if (a->type != NULL && !bodiless)
 			buf_fmt(&b, "Content-Type: %s\r\n", a->type);
 		if (!bodiless)
@@ -465,7 +469,8 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 			}
 		}
 		if (getpeername(fd, (struct sockaddr *) &peer, &pn) != 0 ||
-		    getnameinfo((struct sockaddr *) &peer, pn, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
+		    getnameinfo((struct sockaddr *) &peer, pn, host, sizeof host, NULL, 0,
+				NI_NUMERICHOST) != 0)
 			continue;
 		connections++;
 		/* What has come already can still be read, and an answer written. */

@@ -15,7 +15,7 @@ struct mg_connection;
 
 struct http_request {
 	struct ctx   c;			/* with arena and trace id */
-	struct str   method, path, query;	/* as they came; the query without '?', p NULL when absent */
+	struct str   method, path, query;	/* as they came; no '?'; query.p NULL when absent */
 	const char  *peer;		/* address of who connected */
 	int64_t      began;		/* clock_mono */
 	int64_t      length;		/* of the body */

@@ -81,7 +81,8 @@ int limit_take(struct limit *l, uint64_t who, int64_t now_us)
 	do {
 		then = (was > now ? was : now) + l->cost;
 		if (then - now > MINUTE)
-			return (int) ((then - now - MINUTE + INT64_C(999999999)) / INT64_C(1000000000));
+			return (int) ((then - now - MINUTE + INT64_C(999999999)) /
+				      INT64_C(1000000000));
 	} while (!atomic_compare_exchange_weak(&s->until, &was, then));
 	return 0;
 }

@@ -61,7 +61,7 @@ void problem_write(struct ctx *c, err_t e, int after_s, struct http_answer *a)
 	a->status = info->http;
 	a->type = "application/problem+json";
 	if (msg_to_json(c, &problem_msg, &p, &a->body).code)
-		a->body = STR("{\"code\":\"internal\"}");	/* a full arena still gets an answer */
+		a->body = STR("{\"code\":\"internal\"}"); /* a full arena still gets an answer */
 	if (info->http == 401)
 		http_put(a, "WWW-Authenticate", "%s", e.code == ERR_bad_token ?
 			 "Bearer error=\"invalid_token\"" : "Bearer");

@@ -216,7 +216,7 @@ err_t router_query(struct ctx *c, struct str query, struct pairs *out)
 	*out = (struct pairs) { NULL, 0 };
 	while (query.n > 0) {
 		const char *end = memchr(query.p, '&', query.n), *is;
-		const struct str one = { query.p, end == NULL ? query.n : (size_t) (end - query.p) };
+		const struct str one = {query.p, end == NULL ? query.n : (size_t) (end - query.p)};
 		const size_t taken = end == NULL ? one.n : one.n + 1;
 		struct str name = one, value = STR("");
 

@@ -18,7 +18,7 @@ struct match {
 	enum own            own;
 	struct pair         param[ROUTER_PARAMS];
 	size_t              nparams;
-	char                allow[64];		/* the methods of that path, as in Allow; "" when unknown */
+	char                allow[64];		/* the path's methods, as in Allow; "": unknown */
 };
 
 void router_build(void);			/* once, before any router_find */

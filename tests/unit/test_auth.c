@@ -80,12 +80,16 @@ static const char *token(const char *claims, jwt_alg_t alg, const char *kid, con
 
 	(void) ring();
 	assert_int_equal(jwt_new(&j), 0);
-	assert_int_equal(jwt_add_grants_json(j, "{\"iss\":\"healthmed\",\"aud\":\"api\",\"sub\":\"17\","
-		"\"role\":\"doctor\",\"iat\":1799999990,\"exp\":1800000060,\"jti\":\"x\"}"), 0);
+	assert_int_equal(
+	    jwt_add_grants_json(
+		j, "{\"iss\":\"healthmed\",\"aud\":\"api\",\"sub\":\"17\","
+		   "\"role\":\"doctor\",\"iat\":1799999990,\"exp\":1800000060,\"jti\":\"x\"}"),
+	    0);
 	assert_int_equal(jwt_add_grants_json(j, claims), 0);
 	if (kid != NULL)
 		assert_int_equal(jwt_add_header(j, "kid", kid), 0);
-	assert_int_equal(jwt_set_alg(j, alg, (const unsigned char *) key, key ? (int) strlen(key) : 0), 0);
+	assert_int_equal(
+	    jwt_set_alg(j, alg, (const unsigned char *) key, key ? (int) strlen(key) : 0), 0);
 	assert_non_null(text = jwt_encode_str(j));
 	(void) snprintf(header, sizeof header, "Bearer %s", text);
 	free(text);
@@ -101,7 +105,7 @@ static const char *good(const char *claims)
 
 static err_t check(struct ctx *c, const char *header, int64_t now)
 {
-	return auth_check(c, ring(), header == NULL ? (struct str) { NULL, 0 } : str_of(header), now);
+	return auth_check(c, ring(), header == NULL ? (struct str){NULL, 0} : str_of(header), now);
 }
 
 TEST(a_good_token_tells_who_and_in_which_role)
@@ -113,7 +117,8 @@ TEST(a_good_token_tells_who_and_in_which_role)
 		assert_int_equal(c->user, 17);
 		assert_int_equal(c->role, ROLE_DOCTOR);
 	}
-	assert_err(check(c, good("{\"role\":\"patient\",\"sub\":\"9223372036854775807\"}"), NOW), none);
+	assert_err(check(c, good("{\"role\":\"patient\",\"sub\":\"9223372036854775807\"}"), NOW),
+		   none);
 	assert_int_equal(c->user, INT64_MAX);
 	assert_int_equal(c->role, ROLE_PATIENT);
 }
@@ -195,9 +200,15 @@ TEST(every_changed_byte_of_a_token_is_noticed)
 
 TEST(what_is_no_token_is_refused_before_it_is_parsed)
 {
-	static const char *const bad[] = { "Bearer a.b.c", "Bearer ..", "Bearer e30.e30.",
-		"Bearer e30.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-		"Bearer  ", "Bearer \xff" };
+	static const char *const bad[] = {
+	    "Bearer a.b.c",
+	    "Bearer ..",
+	    "Bearer e30.e30.",
+	    "Bearer "
+	    "e30.e30."
+	    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+	    "Bearer  ",
+	    "Bearer \xff"};
 	static char longest[9000] = "Bearer ";
 
 	for (size_t i = 0; i < COUNT(bad); i++)

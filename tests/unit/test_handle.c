@@ -55,7 +55,7 @@ err_t auth_check(struct ctx *to, struct keyring *ring, struct str header, int64_
 	if (header.p == NULL)
 		return ERR(no_token);
 	to->role = header.p[0] == 'd' ? ROLE_DOCTOR : ROLE_PATIENT;
-	return str_int((struct str) { header.p + 1, header.n - 1 }, &to->user) ? OK : ERR(bad_token);
+	return str_int((struct str){header.p + 1, header.n - 1}, &to->user) ? OK : ERR(bad_token);
 }
 
 struct str auth_jwks(const struct keyring *ring)
@@ -87,7 +87,8 @@ static void note(const char *s, const struct headers *h, struct str body)
 {
 	(void) snprintf(subject, sizeof subject, "%s", s);
 	(void) snprintf(request, sizeof request, "%s", wire_value(h, WIRE_REQUEST));
-	memcpy(last_body, body.p, last_body_n = body.n < sizeof last_body ? body.n : sizeof last_body);
+	memcpy(last_body, body.p,
+	       last_body_n = body.n < sizeof last_body ? body.n : sizeof last_body);
 }
 
 err_t bus_request(struct ctx *of, struct bus *bus, const char *s, const struct headers *h,
@@ -100,8 +101,8 @@ err_t bus_request(struct ctx *of, struct bus *bus, const char *s, const struct h
 	return bus_error;
 }
 
-err_t bus_command(struct ctx *of, struct bus *bus, const char *s, struct headers *h, struct str body,
-		  int64_t wait_us, struct bus_outcome *o)
+err_t bus_command(struct ctx *of, struct bus *bus, const char *s, struct headers *h,
+		  struct str body, int64_t wait_us, struct bus_outcome *o)
 {
 	(void) of, (void) bus;
 	note(s, h, body);
@@ -155,9 +156,13 @@ static void with(const char *name, const char *value)
 
 static int ask(const char *method, const char *path, const char *query, const char *body)
 {
-	q = (struct http_request) { .c = *c, .method = str_of(method), .path = str_of(path),
-		.query = query == NULL ? (struct str) { NULL, 0 } : str_of(query),
-		.peer = "127.0.0.1", .began = clock_mono(), .length = body == NULL ? 0 : (int64_t) strlen(body) };
+	q = (struct http_request){.c = *c,
+				  .method = str_of(method),
+				  .path = str_of(path),
+				  .query = query == NULL ? (struct str){NULL, 0} : str_of(query),
+				  .peer = "127.0.0.1",
+				  .began = clock_mono(),
+				  .length = body == NULL ? 0 : (int64_t) strlen(body)};
 	a = (struct http_answer) { .head = { .mem = c->mem } };
 	if (body != NULL) {
 		sent_body = str_of(body);
@@ -327,7 +332,8 @@ TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
 	begin();
 	with("Authorization", "p17");
 	bus_error = ERR(not_found);
-	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}"), 404);
+	assert_int_equal(
+	    ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}"), 404);
 	assert_string_equal(subject, "healthmed.v1.users.known");
 	assert_int_equal(commands, 0);
 	assert_false(handle_knows(g, 6));
@@ -368,7 +374,8 @@ TEST(a_doctor_opens_slots_in_his_own_mailbox)
 
 	begin();
 	with("Authorization", "d8");
-	(void) ask("POST", "/api/v1/schedules", NULL, "{\"date_time_available\":\"2027-01-04 10:00\"}");
+	(void) ask("POST", "/api/v1/schedules", NULL,
+		   "{\"date_time_available\":\"2027-01-04 10:00\"}");
 	partition_subject(8, mailbox);
 	assert_string_equal(subject, mailbox);
 }
@@ -423,7 +430,8 @@ TEST(a_page_is_an_array_and_the_next_one_is_in_link)
 	assert_int_equal(a.body.p[0], '[');
 	assert_int_equal(a.body.p[a.body.n - 1], ']');
 	assert_false(says("items"));
-	assert_non_null(strstr(head, "Link: </api/v1/appointments?limit=1&cursor=a%20b%26>; rel=\"next\"\n"));
+	assert_non_null(
+	    strstr(head, "Link: </api/v1/appointments?limit=1&cursor=a%20b%26>; rel=\"next\"\n"));
 
 	begin();
 	page = (struct appointments_page) { .items = { NULL, 0 } };
@@ -504,9 +512,11 @@ TEST(preferences_are_read_and_bounded)
 TEST(an_anonymous_key_belongs_to_the_address_that_is_registered)
 {
 	static const char one[] = "{\"full_name\":\"Ana Lima\",\"email\":\"ANA@example.org\","
-		"\"password\":\"12345678\",\"document_id\":\"52998224725\",\"phone\":\"12345\",\"role\":\"patient\"}";
+				  "\"password\":\"12345678\",\"document_id\":\"52998224725\","
+				  "\"phone\":\"12345\",\"role\":\"patient\"}";
 	static const char two[] = "{\"full_name\":\"Ana Lima\",\"email\":\"ana@example.org\","
-		"\"password\":\"12345678\",\"document_id\":\"52998224725\",\"phone\":\"12345\",\"role\":\"patient\"}";
+				  "\"password\":\"12345678\",\"document_id\":\"52998224725\","
+				  "\"phone\":\"12345\",\"role\":\"patient\"}";
 	char first[128];
 
 	begin();

@@ -36,7 +36,8 @@ TEST(a_problem_has_every_member_and_no_detail_of_ours)
 	a = problem(c, refuse(c, ERR_slot_taken, "appointment 17 of user 9 blocks"), 0);
 	assert_int_equal(a.status, 409);
 	assert_string_equal(a.type, "application/problem+json");
-	assert_str(a.body, "{\"type\":\"/problems/slot_taken\",\"title\":\"somebody was there first\","
+	assert_str(a.body,
+		   "{\"type\":\"/problems/slot_taken\",\"title\":\"somebody was there first\","
 		   "\"status\":409,\"detail\":null,\"code\":\"slot_taken\","
 		   "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"errors\":null}");
 	assert_string_equal(head, "");
@@ -77,7 +78,8 @@ TEST(every_error_makes_a_problem_of_its_status)
 		const struct http_answer a = problem(fresh(), (err_t) { (enum err_code) i }, 0);
 
 		assert_int_equal(a.status, err_info[i].http);
-		assert_non_null(memmem(a.body.p, a.body.n, err_info[i].code, strlen(err_info[i].code)));
+		assert_non_null(
+		    memmem(a.body.p, a.body.n, err_info[i].code, strlen(err_info[i].code)));
 	}
 }
 

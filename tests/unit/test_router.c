@@ -64,11 +64,25 @@ TEST(head_finds_what_get_does)
 
 TEST(what_is_no_address_of_ours_is_not_found)
 {
-	static const char *const none[] = { "/", "/api", "/api/v1", "/api/v1/", "/api/v1/nothing",
-		"/api/v1/users/", "/api/v1//users", "/api/v1/users/me/", "/api/v1/appointments/",
-		"/api/v1/appointments//cancel", "/api/v2/users", "/users", "/api/v1/..", "//api/v1/users",
-		"/review-processor-service/api/v1/users", "/appointment-creator-service/api/v1/users",
-		"/api/v1/appointments/1/cancel/2", "/user-service/livez", "/user-service" };
+	static const char *const none[] = {"/",
+					   "/api",
+					   "/api/v1",
+					   "/api/v1/",
+					   "/api/v1/nothing",
+					   "/api/v1/users/",
+					   "/api/v1//users",
+					   "/api/v1/users/me/",
+					   "/api/v1/appointments/",
+					   "/api/v1/appointments//cancel",
+					   "/api/v2/users",
+					   "/users",
+					   "/api/v1/..",
+					   "//api/v1/users",
+					   "/review-processor-service/api/v1/users",
+					   "/appointment-creator-service/api/v1/users",
+					   "/api/v1/appointments/1/cancel/2",
+					   "/user-service/livez",
+					   "/user-service"};
 
 	for (size_t i = 0; i < COUNT(none); i++)
 		assert_err(find("POST", none[i]), not_found);

@@ -84,7 +84,7 @@ static bool hear(int fd, char *out, size_t size, int answers)
 
 static char heard[8192];
 
-/* Sends and hears; true when the connection ended.  An end is waited for, going on only looked at. */
+/* Sends and hears; true when the connection ended.  An end is waited for. */
 static bool exchange(const char *text, int answers)
 {
 	bool ended;

@@ -12,11 +12,11 @@
 #include "broker/partition.h"
 #include "broker/wire.h"
 
-/* What a command that was done is called afterwards. */
-static const char *const fact_name[CALL_COUNT] = {
-	[CALL_booking_open]   = "opened",
-	[CALL_booking_book]   = "booked",
-	[CALL_booking_cancel] = "cancelled",
+/* What commands that were done are called afterwards. */
+static const struct { enum call_id call; const char *name; } fact_row[] = {
+	{ CALL_booking_open,   "opened" },
+	{ CALL_booking_book,   "booked" },
+	{ CALL_booking_cancel, "cancelled" },
 };
 
 #define PUSH(list, ...) ((list).items[(list).n++] = __VA_ARGS__)
@@ -225,8 +225,7 @@ static err_t add_dead(struct ctx *c, const struct mail *m, const struct place *p
 	return outbox_add(c, letters, &letter);
 }
 
-static err_t add_fact(struct ctx *c, const struct agenda *g, const struct command *k,
-		      const struct decision *d, struct outbox *letters)
+static struct fact fact_of(const struct agenda *g, const struct command *k, const struct decision *d)
 {
 	const struct booking_outcome *o = &d->outcome;
 	struct fact f = { .set = { 0 } };
@@ -237,7 +236,26 @@ static err_t add_fact(struct ctx *c, const struct agenda *g, const struct comman
 	SET(&f, at, g->now);
 	if (o->has.appointment)
 		SET(&f, patient_id, o->appointment.patient_id);
-	return outbox_add_fact(c, letters, "booking", fact_name[k->call], &f);
+	return f;
+}
+
+/* One letter a kind of fact, so that a batch costs its readers what one command does. */
+static err_t add_facts(struct ctx *c, const struct agenda *g, const struct mail *mail, size_t n,
+		       const struct decision *d, struct outbox *letters)
+{
+	struct facts facts = { .has.items = 1 };
+
+	if (!ROOM(c, facts.items, n))
+		return ERR(too_large);
+	for (size_t row = 0; row < COUNT(fact_row); row++) {
+		facts.items.n = 0;
+		for (size_t i = 0; i < n; i++)
+			if (!mail[i].dead && mail[i].command.call == fact_row[row].call &&
+			    d[i].repeats == NULL && !d[i].outcome.has.code)
+				PUSH(facts.items, fact_of(g, &mail[i].command, &d[i]));
+		TRY(outbox_add_facts(c, letters, "booking", fact_row[row].name, g->batch_id, &facts));
+	}
+	return OK;
 }
 
 static void add_request(const struct mail *m, const struct decision *d, struct booking_writes *w)
@@ -297,10 +315,8 @@ static err_t decide_all(struct ctx *c, struct mail *mail, size_t n, struct agend
 		if (before != NULL)
 			continue;	/* key_reused, or a dead copy: told, but no outcome of its own */
 		add_request(m, &d[i], w);
-		if (!d[i].outcome.has.code)
-			TRY(add_fact(c, g, &m->command, &d[i], letters));
 	}
-	return OK;
+	return add_facts(c, g, mail, n, d, letters);
 }
 
 static err_t write_all(struct ctx *c, const struct booking_writes *w)

@@ -16,7 +16,7 @@
 enum {
 	CONNECT_MS = 60, AUTH_MS = 60, CALL_MS = 80,	/* together the budget of a call */
 	REST_MS = 1000,
-	KEY_MAX = 128, ENTRY_MAX = 64 << 10,
+	KEY_MAX = 128, ENTRY_MAX = 64 << 10, DROP_MAX = 256,
 };
 
 struct cache {
@@ -36,6 +36,7 @@ struct cache *cache_open(const char *url)
 {
 	struct cache *ca = url == NULL || url[0] == '\0' ? NULL : calloc(1, sizeof *ca);
 	char *colon, *at;
+	int64_t port;
 
 	if (ca == NULL)
 		return NULL;
@@ -52,7 +53,7 @@ struct cache *cache_open(const char *url)
 	ca->port = 6379;
 	if ((colon = strrchr(ca->host, ':')) != NULL) {
 		*colon = '\0';
-		ca->port = atoi(colon + 1);
+		ca->port = str_int(str_of(colon + 1), &port) && port > 0 && port < 65536 ? (int) port : 0;
 	}
 	return ca;
 }
@@ -152,13 +153,18 @@ void cache_put(struct cache *ca, const char *key, struct str value, int ttl_ms)
 	(void) r;
 }
 
-void cache_drop(struct cache *ca, const char *key)
+void cache_drop(struct cache *ca, const char *const *keys, size_t n)
 {
-	const char *argv[] = { "DEL", key };
+	const char *argv[1 + DROP_MAX] = { "DEL" };
 
-	if (is_open(ca)) {
-		redisReply *r CLEANUP(reply_freep) = ask(ca, 2, argv, NULL);
-		(void) r;
+	for (size_t part; n > 0 && is_open(ca); keys += part, n -= part) {
+		part = n < DROP_MAX ? n : DROP_MAX;
+		memcpy(argv + 1, keys, part * sizeof *keys);
+
+		redisReply *r CLEANUP(reply_freep) = ask(ca, (int) part + 1, argv, NULL);
+
+		if (r == NULL)
+			return;
 	}
 }
 

@@ -14,6 +14,6 @@ struct cache;
 struct cache *cache_open(const char *url);
 bool cache_get(struct cache *, struct ctx *, const char *key, struct str *value);	/* in the arena */
 void cache_put(struct cache *, const char *key, struct str value, int ttl_ms);
-void cache_drop(struct cache *, const char *key);
+void cache_drop(struct cache *, const char *const *keys, size_t n);
 void cache_close(struct cache *);
 #endif

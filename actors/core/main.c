@@ -44,11 +44,11 @@ static const struct domain {
 	bool                relay;
 	bool              (*start)(char *why);
 	const char         *facts;
-	void              (*on_fact)(struct cache *, const struct fact *);
+	void              (*on_facts)(struct cache *, struct ctx *, const struct facts *);
 } domains[DOMAINS] = {
 	{ .actor = &users_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true, .start = users_start },
 	{ .actor = &schedules_actor, .url = CONFIG_AGENDA_DATABASE_URL,
-	  .facts = "healthmed.v1.events.booking.>", .on_fact = schedules_fact },
+	  .facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts },
 	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL },
 	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true },
 };
@@ -141,7 +141,7 @@ static err_t start_pools(char *why)
 		TRY(pool_start(bus, &(struct plan_of_pool) { .actor = d->actor,
 			.url = config_text(d->url), .redis = config_text(CONFIG_REDIS_URL),
 			.workers = (int) config_int(CONFIG_WORKERS), .relay = r->relay,
-			.facts = d->facts, .on_fact = d->on_fact }, &pool));
+			.facts = d->facts, .on_facts = d->on_facts }, &pool));
 		(void) PUT(r->pool, pool);
 	}
 	return OK;

@@ -57,17 +57,19 @@ err_t outbox_add(struct ctx *c, struct outbox *o, const struct letter *l)
 	return OK;
 }
 
-err_t outbox_add_fact(struct ctx *c, struct outbox *o, const char *domain, const char *name,
-		      const struct fact *f)
+err_t outbox_add_facts(struct ctx *c, struct outbox *o, const char *domain, const char *name,
+		       int64_t id, const struct facts *f)
 {
 	struct buf subject = { .mem = c->mem };
 	struct letter l = { .set = { 0 } };
 	struct str body;
 
-	buf_fmt(&subject, "healthmed.v1.events.%s.%s.%" PRId64, domain, name, f->id);
+	if (f->items.n == 0)
+		return OK;
+	buf_fmt(&subject, "healthmed.v1.events.%s.%s.%" PRId64, domain, name, id);
 	if (subject.full)
 		return refuse(c, ERR_too_large, "no room for a fact");
-	TRY(msg_to_pack(c, &fact_msg, f, &body));
+	TRY(msg_to_pack(c, &facts_msg, f, &body));
 	SET(&l, subject, ((struct str) { subject.p, subject.n }));
 	SET(&l, body, body);
 	return outbox_add(c, o, &l);

@@ -30,8 +30,9 @@ MSG_DECLARE(outbox_batch, OUTBOX_BATCH)
 
 /* Adds letters to be written by outbox_pack; everything lies in the arena. */
 struct outbox { struct letter *letter; size_t n, cap; };
-err_t outbox_add_fact(struct ctx *, struct outbox *, const char *domain, const char *name,
-		      const struct fact *) MUST_CHECK;
+/* One letter, whatever their number; none for no facts. */
+err_t outbox_add_facts(struct ctx *, struct outbox *, const char *domain, const char *name,
+		       int64_t id, const struct facts *) MUST_CHECK;
 err_t outbox_add(struct ctx *, struct outbox *, const struct letter *) MUST_CHECK;
 /* The letters as msgpack: one outbox row; empty when there is none. */
 err_t outbox_pack(struct ctx *, const struct outbox *, struct str *) MUST_CHECK;

@@ -4,7 +4,6 @@
  * A worker takes a message, has it dispatched and replies.  It never waits for a database: a
  * thread of the pool opens the sessions and hands them over.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,6 +22,7 @@ enum { ARENA = 256 << 10, SUBJECT = 128 };
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)
 #define BACKOFF_MAX (2 * SECOND)
+#define FIRST_US (5 * SECOND)
 #define COMPLAIN_US (10 * SECOND)	/* one line each, while a database is away */
 
 struct worker {
@@ -52,7 +52,9 @@ struct pool {
 	pthread_t           opener;
 	bool                opening;
 	pthread_mutex_t     lock;
-	pthread_cond_t      wanted;
+	pthread_cond_t      wanted;	/* by the opener: a worker has none, or the pool ends */
+	pthread_cond_t      opened;	/* by workers: a session was opened, or could not be */
+	bool                tried;	/* there was an attempt that failed */
 	char                why[256];	/* why there is no session */
 };
 
@@ -68,6 +70,13 @@ static void want(struct worker *w)
 	(void) pthread_mutex_unlock(&p->lock);
 }
 
+static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until)
+{
+	const struct timespec t = { .tv_sec = until / SECOND, .tv_nsec = until % SECOND * 1000 };
+
+	(void) pthread_cond_timedwait(cond, lock, &t);
+}
+
 /* Takes a session that was opened; gives up one that was lost. */
 static void look_after(struct worker *w)
 {
@@ -79,6 +88,24 @@ static void look_after(struct worker *w)
 	}
 	if (w->db == NULL)
 		w->db = atomic_exchange(&w->fresh, NULL);
+}
+
+/* While others have sessions, who has none leaves the requests to them.  When nobody has one, all
+ * say so to whoever asks. */
+static bool is_fit(struct worker *w)
+{
+	struct pool *p = w->pool;
+
+	look_after(w);
+	if (w->db != NULL || atomic_load(&p->stopping))
+		return true;
+	(void) pthread_mutex_lock(&p->lock);
+	const bool others = atomic_load(&p->sessions) > 0;
+
+	if (others && atomic_load(&w->fresh) == NULL)
+		wait_until(&p->opened, &p->lock, clock_mono() + IDLE_US / 10);
+	(void) pthread_mutex_unlock(&p->lock);
+	return !others;
 }
 
 static struct worker *who_wants(struct pool *p)
@@ -97,13 +124,17 @@ static bool open_for(struct pool *p, struct worker *w, int64_t *complained)
 
 	(void) pthread_mutex_lock(&p->lock);
 	memcpy(p->why, why, sizeof why);
+	if (e.code == ERR_none) {
+		atomic_store(&w->wants, false);
+		atomic_fetch_add(&p->sessions, 1);
+		atomic_store(&w->fresh, db);
+	}
+	p->tried |= e.code != ERR_none;
+	(void) pthread_cond_broadcast(&p->opened);
 	(void) pthread_mutex_unlock(&p->lock);
 	if (e.code == ERR_none) {
 		if (*complained != 0)
 			log_line(LOG_INFO, "database_back", NULL, "\"domain\":\"%s\"", p->plan.actor->name);
-		atomic_store(&w->wants, false);
-		atomic_fetch_add(&p->sessions, 1);
-		atomic_store(&w->fresh, db);
 		return true;
 	}
 	if (*complained == 0 || clock_mono() - *complained >= COMPLAIN_US) {
@@ -121,21 +152,12 @@ static void *opener(void *of)
 	int64_t backoff = 0, complained = 0;
 
 	while (!atomic_load(&p->stopping)) {
-		struct timespec until;
+		const int64_t until = clock_mono() + backoff;
 		struct worker *w;
 
-		(void) clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += (until.tv_nsec + backoff * 1000) / 1000000000;
-		until.tv_nsec = (until.tv_nsec + backoff * 1000) % 1000000000;
 		(void) pthread_mutex_lock(&p->lock);
-		while (!atomic_load(&p->stopping)) {
-			if (backoff == 0 && who_wants(p) != NULL)
-				break;
-			if (backoff == 0)
-				(void) pthread_cond_wait(&p->wanted, &p->lock);
-			else if (pthread_cond_timedwait(&p->wanted, &p->lock, &until) == ETIMEDOUT)
-				break;
-		}
+		while (!atomic_load(&p->stopping) && (backoff > 0 ? clock_mono() < until : who_wants(p) == NULL))
+			wait_until(&p->wanted, &p->lock, backoff > 0 ? until : clock_mono() + IDLE_US);
 		(void) pthread_mutex_unlock(&p->lock);
 		w = who_wants(p);
 		if (w == NULL || atomic_load(&p->stopping))
@@ -255,8 +277,10 @@ static void *work(void *of)
 	struct worker *w = of;
 	struct pool *p = w->pool;
 
-	want(w);
 	for (bool closed = false; !closed;) {
+		if (!is_fit(w))
+			continue;
+
 		const bool stopping = atomic_load(&p->stopping);
 		struct bus_msg *m CLEANUP(bus_freep) = bus_take(p->sub, stopping ? DRAIN_US : IDLE_US,
 								&closed);
@@ -276,15 +300,26 @@ static void *work(void *of)
 
 /* ---- the pool ---- */
 
-static void on_fact(void *of, const struct bus_msg *m)
+static void on_facts(void *of, const struct bus_msg *m)
 {
 	struct pool *p = of;
 	struct ctx c = { .mem = &p->fact_mem };
-	struct fact f;
+	struct facts f;
 
 	arena_reset(&p->fact_mem);
-	if (msg_from_pack(&c, &fact_msg, bus_body(m), &f).code == ERR_none)
-		p->plan.on_fact(p->stale, &f);
+	if (msg_from_pack(&c, &facts_msg, bus_body(m), &f).code == ERR_none)
+		p->plan.on_facts(p->stale, &c, &f);
+}
+
+/* Nobody is asked before all can answer, unless the database is away: then they say that. */
+static void await_sessions(struct pool *p)
+{
+	const int64_t until = clock_mono() + FIRST_US;
+
+	(void) pthread_mutex_lock(&p->lock);
+	while (atomic_load(&p->sessions) < p->plan.workers && !p->tried && clock_mono() < until)
+		wait_until(&p->opened, &p->lock, until);
+	(void) pthread_mutex_unlock(&p->lock);
 }
 
 static err_t start(struct pool *p)
@@ -295,16 +330,20 @@ static err_t start(struct pool *p)
 	for (size_t i = 0; i < a->nreceive; i++)
 		p->endpoint[i].call = a->receive[i].on;
 	if (p->plan.facts != NULL)
-		TRY(bus_listen(p->bus, p->plan.facts, on_fact, p));
-	(void) snprintf(subject, sizeof subject, "healthmed.v1.%s.*", a->name);
-	TRY(bus_subscribe(p->bus, subject, a->name, &p->sub));
+		TRY(bus_listen(p->bus, p->plan.facts, on_facts, p));
+	for (int i = 0; i < p->plan.workers; i++) {
+		p->worker[i].pool = p;
+		atomic_store(&p->worker[i].wants, true);
+	}
 	p->opening = pthread_create(&p->opener, NULL, opener, p) == 0;
 	if (!p->opening)
 		return ERR(unavailable);
+	await_sessions(p);
+	(void) snprintf(subject, sizeof subject, "healthmed.v1.%s.*", a->name);
+	TRY(bus_subscribe(p->bus, subject, a->name, &p->sub));
 	for (int i = 0; i < p->plan.workers; i++) {
 		struct worker *w = &p->worker[i];
 
-		w->pool = p;
 		w->cache = cache_open(p->plan.redis);
 		w->storage = malloc(ARENA);
 		if (w->storage == NULL)
@@ -335,6 +374,7 @@ err_t pool_start(struct bus *bus, const struct plan_of_pool *plan, struct pool *
 	(void) pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void) pthread_mutex_init(&p->lock, NULL);
 	(void) pthread_cond_init(&p->wanted, &mono);
+	(void) pthread_cond_init(&p->opened, &mono);
 	(void) pthread_condattr_destroy(&mono);
 	e = p->endpoint == NULL || p->worker == NULL ? ERR(unavailable) : start(p);
 	if (e.code != ERR_none)
@@ -365,6 +405,7 @@ void pool_stop(struct pool *p)
 	(void) pthread_mutex_lock(&p->lock);
 	atomic_store(&p->stopping, true);
 	(void) pthread_cond_broadcast(&p->wanted);
+	(void) pthread_cond_broadcast(&p->opened);
 	(void) pthread_mutex_unlock(&p->lock);
 	for (int i = 0; i < p->started; i++)
 		(void) pthread_join(p->worker[i].thread, NULL);
@@ -381,6 +422,7 @@ void pool_stop(struct pool *p)
 	cache_close(p->stale);
 	free(p->worker);
 	free(p->endpoint);
+	(void) pthread_cond_destroy(&p->opened);
 	(void) pthread_cond_destroy(&p->wanted);
 	(void) pthread_mutex_destroy(&p->lock);
 	free(p);

@@ -16,7 +16,7 @@ struct plan_of_pool {
 	struct relay       *relay;	/* woken after each write; NULL: there is none */
 	/* Facts that make something in the cache stale; NULL: none. */
 	const char         *facts;
-	void              (*on_fact)(struct cache *, const struct fact *);
+	void              (*on_facts)(struct cache *, struct ctx *, const struct facts *);
 };
 
 struct pool;

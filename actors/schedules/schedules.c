@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include "actors/core/actor.h"
 #include "actors/core/db.h"
 #include "actors/core/page.h"
@@ -33,14 +34,26 @@ static void key_of(int64_t doctor_id, char key[KEY])
 	(void) snprintf(key, KEY, "slots:%" PRId64, doctor_id);
 }
 
-void schedules_fact(struct cache *cache, const struct fact *f)
+void schedules_facts(struct cache *cache, struct ctx *c, const struct facts *f)
 {
-	char key[KEY];
+	char (*key)[KEY] = arena_alloc(c->mem, f->items.n * sizeof *key);
+	const char **keys = arena_alloc(c->mem, f->items.n * sizeof *keys);
+	size_t n = 0;
 
-	if (!f->has.doctor_id)
-		return;
-	key_of(f->doctor_id, key);
-	cache_drop(cache, key);
+	if (key == NULL || keys == NULL)
+		return;		/* it grows old by itself */
+	for (size_t i = 0; i < f->items.n; i++) {
+		const struct fact *fact = &f->items.items[i];
+
+		if (!fact->has.doctor_id)
+			continue;
+		key_of(fact->doctor_id, key[n]);
+		if (n > 0 && strcmp(key[n], key[n - 1]) == 0)
+			continue;	/* a hot doctor's facts stand together */
+		keys[n] = key[n];
+		n++;
+	}
+	cache_drop(cache, keys, n);
 }
 
 /* Where the span and the page begin and end; both requests say it with the same fields. */

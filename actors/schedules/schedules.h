@@ -4,6 +4,6 @@
 #include "actors/core/cache.h"
 #include "broker/msg/facts.h"
 
-/* An agenda has changed: what was kept of its doctor's free slots is forgotten. */
-void schedules_fact(struct cache *, const struct fact *);
+/* Agendas have changed: what was kept of their doctors' free slots is forgotten. */
+void schedules_facts(struct cache *, struct ctx *, const struct facts *);
 #endif

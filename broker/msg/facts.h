@@ -1,7 +1,8 @@
 /*
  * facts.h - what became true, told after the commit: ids and a time, nothing personal.
  *
- * A fact travels as healthmed.v1.events.<domain>.<fact>.<id>.  Consumers are idempotent.
+ * Facts of one kind and one transaction travel together, as healthmed.v1.events.<domain>.<fact>.<id>;
+ * the id is of what they are about, or of the batch.  Consumers are idempotent.
  */
 #ifndef BROKER_MSG_FACTS_H
 #define BROKER_MSG_FACTS_H
@@ -14,6 +15,8 @@
 	F(T,   BODY, INT,   patient_id, OPT, 1, INT64_MAX, -)    \
 	F(T,   BODY, INT,   slot_id,    OPT, 1, INT64_MAX, -)    \
 	F(T,   BODY, TIME,  at,         REQ, 0, TIME_MAX,  -)
+#define FACTS(F, T)                                              \
+	F(T,   BODY, LIST, items,       REQ, 1, 4096, fact)
 /* An outbox row: letters for a stream.  `origin` and `reason` are of dead letters only. */
 #define LETTER(F, T)                                             \
 	F(T,   BODY, TEXT,  subject,    REQ, 1, 255,       -)    \
@@ -26,6 +29,7 @@
 	F(T,   BODY, LIST,  items,      REQ, 0, 4096, letter)
 
 MSG_DECLARE(fact,    FACT)
+MSG_DECLARE(facts,   FACTS)
 MSG_DECLARE(letter,  LETTER)
 MSG_DECLARE(letters, LETTERS)
 #endif

@@ -480,14 +480,15 @@ TEST(a_kept_page_is_served_until_a_fact_drops_it_and_never_what_has_begun)
 	struct schedules_free_req q = { .set = { 0 } };
 	struct schedules_page a;
 	struct fact f = { .set = { 0 } };
-	struct ctx *c;
+	const struct facts facts = { .items = { &f, 1 }, .has.items = 1 };
+	struct ctx *c = from(d, ROLE_PATIENT, 601);
 
 	need_agenda();
 	need_redis();
 	d->cache = cache_open(redis_url);
 	SET(&q, doctor_id, 501);
 	SET(&f, doctor_id, 501);
-	schedules_fact(d->cache, &f);
+	schedules_facts(d->cache, c, &facts);
 	assert_err(ask(from(d, ROLE_PATIENT, 601), CALL_schedules_free, &q, NULL, &a), none);
 	assert_int_equal(a.items.n, 15);
 	(void) sql("UPDATE agenda.slot SET active = false WHERE id = 5020");
@@ -500,12 +501,12 @@ TEST(a_kept_page_is_served_until_a_fact_drops_it_and_never_what_has_begun)
 	c->now = begins;
 	assert_err(ask(c, CALL_schedules_free, &q, NULL, &a), none);
 	assert_int_equal(a.items.n, 14);
-	schedules_fact(d->cache, &f);
+	schedules_facts(d->cache, c, &facts);
 	assert_err(ask(from(d, ROLE_PATIENT, 601), CALL_schedules_free, &q, NULL, &a), none);
 	assert_int_equal(a.items.n, 14);
 	assert_int_equal(a.items.items[0].id, 5003);
 	(void) sql("UPDATE agenda.slot SET active = true WHERE id = 5020");
-	schedules_fact(d->cache, &f);
+	schedules_facts(d->cache, c, &facts);
 }
 
 TEST(one_sees_ones_own_appointments_and_nobody_elses)

@@ -29,7 +29,7 @@ TEST(what_was_put_is_there_until_it_is_dropped_or_old)
 	assert_true(cache_get(ca, c, "a", &value));
 	assert_int_equal(value.n, 4);
 	assert_memory_equal(value.p, "x\0y\n", 4);
-	cache_drop(ca, "a");
+	cache_drop(ca, &(const char *) { "a" }, 1);
 	assert_false(cache_get(ca, c, "a", &value));
 	cache_put(ca, "b", STR("soon gone"), 30);
 	assert_true(WAIT(!cache_get(ca, c, "b", &value), 5));
@@ -62,7 +62,7 @@ TEST(without_a_cache_everything_goes_on)
 	assert_null(none);
 	assert_false(cache_get(none, c, "a", &value));
 	cache_put(none, "a", STR("x"), 1000);
-	cache_drop(none, "a");
+	cache_drop(none, &(const char *) { "a" }, 1);
 	cache_close(none);
 }
 

@@ -233,11 +233,10 @@ int verify_main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' }, { "quiet", no_argument, NULL, 'q' }, { 0 },
 	};
 	struct verify v = { .quiet = false };
-	void *storage = malloc(ARENA);
+	void *storage;
 	char why[256] = "";
 	int status = 0, o;
 
-	assert(storage != NULL);
 	while ((o = getopt_long(argc, argv, "h", option, NULL)) != -1) {
 		if (o == 'q')
 			v.quiet = true;
@@ -247,6 +246,8 @@ int verify_main(int argc, char **argv)
 	if (optind < argc)
 		return fputs(usage, stderr), EXIT_USAGE;
 
+	storage = malloc(ARENA);
+	assert(storage != NULL);
 	arena_init(&v.arena, storage, ARENA);
 	if (db_open(config_text(CONFIG_DATABASE_URL), NULL, &v.ctx.db, why).code) {
 		status = away("the database", why);

@@ -1,0 +1,117 @@
+"""What a worker holds while it decides, seen from outside: the test itself holds a lock, and looks who waits."""
+from contextlib import contextmanager
+
+import psycopg2
+import pytest
+
+from stack import Stack, wait_until
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A stack whose one worker is made to wait."""
+    with Stack() as stack:
+        yield stack
+
+
+@contextmanager
+def transaction(stack):
+    """A cursor of a transaction that stays open as long as the block; releases its locks in any case."""
+    connection = psycopg2.connect(stack.env["DATABASE_URL"])
+    try:
+        yield connection.cursor()
+    finally:
+        connection.close()
+
+
+def lock(cursor, *people):
+    for person in people:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (person.id,))
+
+
+def ask(stack, patient, slot, doctor):
+    """Books without waiting for the outcome: the id of the request."""
+    answer = stack.post("/appointments", patient, headers={"Prefer": "respond-async"}, schedule_id=slot,
+                        doctor_id=doctor.id)
+    assert answer.status == 202, answer
+    return answer.json["request_id"]
+
+
+def status(stack, request_id, patient, seconds=10):
+    """The status of a request once it is decided."""
+    def decided():
+        answer = stack.get(f"/appointments/requests/{request_id}", patient)
+        assert answer.status == 200, answer
+        return answer.json["status"] if answer.json["status"] != "pending" else None
+    return wait_until(decided, seconds, f"{request_id} is decided")
+
+
+def await_waiter(stack, person):
+    """Until the worker waits for the lock of somebody."""
+    wait_until(lambda: stack.sql("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s",
+                                 person.id), 5, f"the worker waits for patient {person.id}")
+
+
+def test_a_patient_is_decided_about_by_one_worker_at_a_time(own):
+    doctor, slots = own.doctor_with_slots(1)
+    patient = own.patient()
+    with transaction(own) as other:
+        lock(other, patient)
+        request = ask(own, patient, slots[0], doctor)
+        await_waiter(own, patient)
+        assert own.get(f"/appointments/requests/{request}", patient).json["status"] == "pending"
+    assert status(own, request, patient) == "booked"
+
+
+def test_the_patients_of_a_batch_are_locked_in_one_order_whichever_came_first(own):
+    doctor, slots = own.doctor_with_slots(3)
+    low, high, before = own.patient(), own.patient(), own.patient()
+    assert low.id < high.id
+    with transaction(own) as first, transaction(own) as held, transaction(own) as probe:
+        lock(first, before)
+        lock(held, low)
+        requests = [(before, ask(own, before, slots[0], doctor))]
+        await_waiter(own, before)
+        requests += [(p, ask(own, p, s, doctor)) for p, s in ((high, slots[1]), (low, slots[2]))]
+        first.connection.rollback()             # now both are taken, as one batch
+        await_waiter(own, low)
+        probe.execute("SELECT pg_try_advisory_xact_lock(%s)", (high.id,))
+        assert probe.fetchone() == (True,), "the worker holds the higher one and waits for the lower"
+    assert [status(own, request, patient) for patient, request in requests] == ["booked"] * 3
+
+
+def test_a_statement_that_is_cancelled_is_no_verdict(own):
+    doctor, slots = own.doctor_with_slots(1)
+    patient = own.patient()
+    with transaction(own) as other:
+        lock(other, patient)
+        request = ask(own, patient, slots[0], doctor)
+        await_waiter(own, patient)
+        assert own.sql("SELECT pg_cancel_backend(pid) FROM pg_locks"
+                       " WHERE locktype = 'advisory' AND NOT granted AND objid = %s", patient.id) == [(True,)]
+        wait_until(lambda: '"sqlstate":"57014"' in own.log("actor-booking"), 5, "the batch has failed")
+    assert status(own, request, patient) == "booked"
+
+
+def test_a_worker_whose_cursor_another_has_moved_reads_anew_before_it_commits(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert own.post("/appointments", patient, schedule_id=slots[0], doctor_id=doctor.id).status == 201
+    partition = own.sql("SELECT partition FROM agenda.request WHERE doctor_id = %s LIMIT 1", doctor.id)[0][0]
+    assert '"cursor moved"' not in own.log("actor-booking")
+    with transaction(own) as other:
+        other.execute("SELECT FROM agenda.cursor WHERE partition = %s FOR UPDATE", (partition,))
+        request = ask(own, patient, slots[1], doctor)
+        wait_until(lambda: own.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'healthmed_booking'"
+                                   " AND wait_event_type = 'Lock'"), 5, "the worker waits for its cursor")
+        other.execute("""UPDATE agenda.cursor SET (last_seq, last_time, last_request) =
+                             (SELECT stream_seq, stream_time, id FROM agenda.request
+                               WHERE partition = %s ORDER BY stream_seq DESC OFFSET 1 LIMIT 1)
+                          WHERE partition = %s""", (partition, partition))
+        other.connection.commit()
+    assert status(own, request, patient) == "booked"
+    assert f'"partition":{partition},"why":"cursor moved"' in own.log("actor-booking")
+
+
+def test_the_promises_hold_after_all_this(own):
+    own.verify()

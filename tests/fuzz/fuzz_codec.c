@@ -1,0 +1,101 @@
+/*
+ * fuzz_codec.c - any bytes as the request of any call, as JSON, msgpack or query: read or refused,
+ * and what was read survives the way through the house.  Input: call, form, bytes.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "broker/call.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
+enum form { FORM_JSON, FORM_PACK, FORM_QUERY, FORM_COUNT };
+
+static unsigned char storage[1 << 20];
+static struct arena arena;
+static struct ctx ctx;
+
+/* name=value&name=value, as the router cuts it; no decoding here. */
+static struct pairs cut(struct str text, struct pair *pair, size_t max)
+{
+	size_t n = 0;
+
+	while (text.n > 0 && n < max) {
+		const char *amp = memchr(text.p, '&', text.n);
+		const size_t len = amp ? (size_t) (amp - text.p) : text.n;
+		const char *eq = len ? memchr(text.p, '=', len) : NULL;
+		const size_t name = eq ? (size_t) (eq - text.p) : len;
+
+		pair[n++] = (struct pair) { { text.p, name },
+			eq ? (struct str) { eq + 1, len - name - 1 } : STR("") };
+		text.p += len + (amp != NULL);
+		text.n -= len + (amp != NULL);
+	}
+	return (struct pairs) { pair, n };
+}
+
+/* Out as msgpack, in again, out again: the same bytes; and JSON of it is never refused. */
+static void survive(const struct msg *m, const void *req)
+{
+	void *again = arena_alloc(&arena, m->size);
+	struct str packed, twice, json;
+
+	if (again == NULL || msg_to_pack(&ctx, m, req, &packed).code)
+		return;		/* the arena is full: an answer, too */
+	ctx.verdict = ERR_none;
+	ctx.nfaults = 0;
+	if (msg_from_pack(&ctx, m, packed, again).code == ERR_too_large)
+		return;
+	assert(ctx.verdict == ERR_none);
+	if (msg_to_pack(&ctx, m, again, &twice).code || msg_to_json(&ctx, m, again, &json).code)
+		return;
+	assert(str_eq(packed, twice));
+	assert(json.n >= 2 && json.p[0] == '{' && json.p[json.n - 1] == '}');
+}
+
+/* What no client can send the gateway finds out: here it is always seven. */
+static void fill_ours(const struct msg *m, void *req)
+{
+	for (size_t i = 0; i < m->nfields; i++)
+		if (m->fields[i].from == FROM_OURS && m->fields[i].kind == K_INT) {
+			*(int64_t *) ((char *) req + m->fields[i].off) = 7;
+			((struct set *) req)->has |= UINT64_C(1) << i;
+		}
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+	static const struct pair path[] = { { STR("id"), STR("7") }, { STR("doctor_id"), STR("7") },
+		{ STR("request_id"), STR("AAAA") } };
+	struct pair pair[64];
+
+	if (size < 2)
+		return 0;
+
+	const struct msg *m = call[data[0] % CALL_COUNT].req;
+	char *copy = malloc(size - 2 + 1);	/* exact, so that one byte too far is seen */
+	struct str in = { copy, size - 2 };
+
+	if (copy == NULL)
+		return 0;
+	memcpy(copy, data + 2, size - 2);
+	arena_init(&arena, storage, sizeof storage);
+	ctx = (struct ctx) { .mem = &arena };
+
+	void *req = arena_alloc(&arena, m->size);
+	const struct pairs none = { NULL, 0 }, of_path = { path, COUNT(path) };
+	err_t e = ERR(internal);
+
+	switch ((enum form) (data[1] % FORM_COUNT)) {
+	case FORM_JSON:  e = msg_from_http(&ctx, m, of_path, none, in, req); break;
+	case FORM_PACK:  e = msg_from_pack(&ctx, m, in, req); break;
+	case FORM_QUERY: e = msg_from_http(&ctx, m, of_path, cut(in, pair, 64), STR("{}"), req); break;
+	case FORM_COUNT: break;
+	}
+	if (e.code == ERR_none) {
+		fill_ours(m, req);
+		survive(m, req);
+	}
+	free(copy);
+	return 0;
+}

@@ -80,6 +80,9 @@ struct listener {
 	struct listener  *next;
 };
 
+/* A subscription that ended while the library could still be using it. */
+struct grave { natsSubscription *sub; struct grave *next; };
+
 /* Leader and followers: one thread waits in the library, whose signal wakes but one and only when
  * its list was empty; the others wait here until the leader has something. */
 struct bus_sub {
@@ -107,9 +110,10 @@ struct bus {
 	atomic_bool       closing;
 	_Atomic int64_t   breaks;
 	char              inbox[INBOX];
-	pthread_mutex_t   mu;		/* of the three below */
+	pthread_mutex_t   mu;		/* of the five below */
 	struct bus_sub   *subs;
 	struct listener  *listeners;
+	struct grave     *graves;
 	size_t            nfree;
 	uint32_t          free[SLOTS];
 	struct waiter     waiter[SLOTS];
@@ -557,9 +561,29 @@ void bus_drain(struct bus *b)
 	(void) pthread_mutex_unlock(&b->mu);
 }
 
+/* The library's reader finds the subscription of a message and keeps no reference to it: freed just
+ * then, its memory would take the message for the next subscription.  Once an echo has come back
+ * the reader is past all that was under way; without one, its memory waits for the end. */
+void bus_bury(struct bus *b, natsSubscription *sub)
+{
+	struct grave *g;
+
+	(void) natsSubscription_Unsubscribe(sub);
+	if (bus_is_up(b) && natsConnection_FlushTimeout(b->swift.nc, CONNECT_MS) == NATS_OK) {
+		natsSubscription_Destroy(sub);
+		return;
+	}
+	if ((g = malloc(sizeof *g)) == NULL)
+		return;			/* better lost than shared */
+	g->sub = sub;
+	(void) pthread_mutex_lock(&b->mu);
+	g->next = b->graves;
+	b->graves = g;
+	(void) pthread_mutex_unlock(&b->mu);
+}
+
 static void sub_free(struct bus_sub *s)
 {
-	natsSubscription_Destroy(s->sub);
 	(void) pthread_cond_destroy(&s->lead);
 	(void) pthread_mutex_destroy(&s->mu);
 	free(s);
@@ -568,7 +592,6 @@ static void sub_free(struct bus_sub *s)
 static void listener_free(struct listener *l)
 {
 	flag_wait(&l->ended, INT64_MAX);
-	natsSubscription_Destroy(l->sub);
 	free(l);
 }
 
@@ -576,17 +599,27 @@ void bus_close(struct bus *b)
 {
 	struct bus_sub *s, *next_sub;
 	struct listener *l, *next_listener;
+	struct grave *g;
 
 	atomic_store(&b->closing, true);
 	lane_close(&b->crowd);
 	lane_close(&b->swift);
 	for (s = b->subs; s != NULL; s = next_sub) {
 		next_sub = s->next;
+		natsSubscription_Destroy(s->sub);
 		sub_free(s);
 	}
 	for (l = b->listeners; l != NULL; l = next_listener) {
+		natsSubscription *sub = l->sub;
+
 		next_listener = l->next;
 		listener_free(l);
+		natsSubscription_Destroy(sub);
+	}
+	while ((g = b->graves) != NULL) {
+		b->graves = g->next;
+		natsSubscription_Destroy(g->sub);
+		free(g);
 	}
 	if (b->replies != NULL)
 		flag_wait(&b->replies_ended, INT64_MAX);
@@ -819,6 +852,7 @@ err_t bus_subscribe(struct bus *b, const char *subject, const char *queue, struc
 	if (st == NATS_OK)
 		st = natsSubscription_SetPendingLimits(s->sub, POOL_MSGS, POOL_BYTES);
 	if (st != NATS_OK) {
+		natsSubscription_Destroy(s->sub);
 		sub_free(s);
 		return ERR(unavailable);
 	}
@@ -880,7 +914,6 @@ void bus_unsubscribe(struct bus_sub *s)
 {
 	struct bus *b = s->bus;
 
-	(void) natsSubscription_Unsubscribe(s->sub);
 	(void) pthread_mutex_lock(&b->mu);
 	for (struct bus_sub **p = &b->subs; *p != NULL; p = &(*p)->next)
 		if (*p == s) {
@@ -888,6 +921,7 @@ void bus_unsubscribe(struct bus_sub *s)
 			break;
 		}
 	(void) pthread_mutex_unlock(&b->mu);
+	bus_bury(b, s->sub);
 	sub_free(s);
 }
 
@@ -938,7 +972,7 @@ void bus_unlisten(struct bus *b, void *of)
 	(void) pthread_mutex_unlock(&b->mu);
 	while ((l = ended) != NULL) {
 		ended = l->next;
-		(void) natsSubscription_Unsubscribe(l->sub);
+		bus_bury(b, l->sub);
 		listener_free(l);
 	}
 }

@@ -8,6 +8,7 @@
 
 natsConnection *bus_connection(struct bus *);
 const char     *bus_inbox(const struct bus *);
+void            bus_bury(struct bus *, natsSubscription *);	/* unsubscribes, and frees when it may */
 int64_t         bus_breaks(const struct bus *);	/* how often the connection was lost */
 
 /* Publishes to a stream and waits for its acknowledgement until c->deadline.  unavailable: surely

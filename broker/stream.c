@@ -383,12 +383,11 @@ static void feed_close(struct reader *r, struct feed *f)
 	f->over = true;
 	(void) pthread_cond_broadcast(&r->emptied);
 	(void) pthread_mutex_unlock(&r->mu);
-	(void) natsSubscription_Unsubscribe(f->sub);
+	bus_bury(r->bus, f->sub);
 	(void) pthread_mutex_lock(&r->mu);
 	while (!f->ended)
 		(void) pthread_cond_wait(&r->emptied, &r->mu);
 	(void) pthread_mutex_unlock(&r->mu);
-	natsSubscription_Destroy(f->sub);
 	f->sub = NULL;
 }
 

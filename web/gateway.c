@@ -77,7 +77,7 @@ static int connect_buses(struct gateway *g)
 		if (bus_open(config_text(CONFIG_NATS_URL), name, &g->bus[i], why).code)
 			return away(why, EXIT_AWAY);
 	}
-	if (bus_listen(g->bus[0], "healthmed.v1.progress.*", handle_progress, g).code)
+	if (bus_listen(g->bus[0], "healthmed.v1.progress.*", memory_progress, &g->memory).code)
 		return away("cannot subscribe to healthmed.v1.progress.*", EXIT_AWAY);
 	return 0;
 }
@@ -97,7 +97,7 @@ static int open_all(struct gateway *g, struct http **http)
 	limit_init(&g->requests, config_int(CONFIG_LIMIT_REQUESTS));
 	limit_init(&g->registrations, config_int(CONFIG_LIMIT_REGISTRATIONS));
 	limit_init(&g->logins, config_int(CONFIG_LIMIT_LOGINS));
-	(void) pthread_mutex_init(&g->sent_lock, NULL);
+	(void) pthread_mutex_init(&g->memory.sent_lock, NULL);
 	router_build();
 
 	const int code = connect_buses(g);

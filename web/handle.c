@@ -8,21 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include "broker/base/clock.h"
 #include "broker/base/digest.h"
 #include "broker/base/log.h"
 #include "broker/base/rule.h"
 #include "broker/call.h"
 #include "broker/metrics.h"
+#include "web/cors.h"
 #include "web/handle.h"
+#include "web/header.h"
 #include "web/problem.h"
 #include "web/router.h"
 
 #define READ_DEADLINE (10 * SECOND)
 #define ACK_DEADLINE  (5 * SECOND)
 #define REQUESTS      "/api/v1/appointments/requests/"
-enum { WAIT_S = 5, WAIT_MAX_S = 30, KEY_MAX = 64, WHO = 300 };
+enum { WHO = 300 };
 
 /* One request on its way. */
 struct job {
@@ -80,184 +81,6 @@ static void set_int(const struct msg *m, void *out, const struct field *f, int64
 {
 	*(int64_t *) ((char *) out + f->off) = value;
 	((struct set *) out)->has |= UINT64_C(1) << (f - m->fields);
-}
-
-static struct str trim(struct str s)
-{
-	for (; s.n > 0 && (*s.p == ' ' || *s.p == '\t'); s.p++)
-		s.n--;
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
-/* The next of a list with commas. */
-static bool list_next(struct str *list, char sep, struct str *item)
-{
-	const char *end;
-
-	if (list->n == 0)
-		return false;
-	end = memchr(list->p, sep, list->n);
-	item->p = list->p;
-	item->n = end == NULL ? list->n : (size_t) (end - list->p);
-	const size_t taken = end == NULL ? item->n : item->n + 1;
-
-	*list = (struct str) { list->p + taken, list->n - taken };
-	*item = trim(*item);
-	return true;
-}
-
-static bool same_word(struct str s, const char *word)
-{
-	return s.n == strlen(word) && strncasecmp(s.p, word, s.n) == 0;
-}
-
-struct prefer handle_prefer(struct str header)
-{
-	struct prefer p = { .wait_s = WAIT_S };
-	struct str one;
-	int64_t n;
-
-	while (list_next(&header, ',', &one)) {
-		if (same_word(one, "respond-async"))
-			p.async = true;
-		if (one.n > 5 && strncasecmp(one.p, "wait=", 5) == 0 &&
-		    str_int((struct str) { one.p + 5, one.n - 5 }, &n) && n >= 0) {
-			p.waits = true;
-			p.wait_s = n < WAIT_MAX_S ? n : WAIT_MAX_S;
-		}
-	}
-	if (p.async && !p.waits)
-		p.wait_s = 0;
-	return p;
-}
-
-bool handle_key_is_good(struct str key)
-{
-	for (size_t i = 0; i < key.n; i++)
-		if (key.p[i] < 0x21 || key.p[i] > 0x7e)
-			return false;
-	return key.n >= 1 && key.n <= KEY_MAX;
-}
-
-bool handle_etag_matches(struct str list, struct str etag)
-{
-	struct str one;
-
-	while (list_next(&list, ',', &one)) {
-		if (str_eq(one, STR("*")))
-			return true;
-		if (one.n > 2 && memcmp(one.p, "W/", 2) == 0)
-			one = (struct str) { one.p + 2, one.n - 2 };
-		if (str_eq(one, etag))
-			return true;
-	}
-	return false;
-}
-
-bool handle_is_json(struct str type)
-{
-	struct str part;
-
-	if (!list_next(&type, ';', &part) || !same_word(part, "application/json"))
-		return false;
-	while (list_next(&type, ';', &part))
-		if (strncasecmp(part.p, "charset=", part.n < 8 ? part.n : 8) == 0 && part.n > 0 &&
-		    !same_word(part, "charset=utf-8") && !same_word(part, "charset=\"utf-8\""))
-			return false;
-	return true;
-}
-
-/* ---- what a gateway remembers ---- */
-
-static _Atomic int64_t *known_row(const struct gateway *g, int64_t doctor)
-{
-	const uint64_t h = (uint64_t) doctor * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-
-	return ((struct gateway *) (uintptr_t) g)->known[h % KNOWN_ROWS];
-}
-
-bool handle_knows(const struct gateway *g, int64_t doctor)
-{
-	_Atomic int64_t *row = known_row(g, doctor);
-
-	for (int i = 0; i < KNOWN_WAYS; i++)
-		if (atomic_load_explicit(&row[i], memory_order_relaxed) == doctor)
-			return true;
-	return false;
-}
-
-void handle_know(struct gateway *g, int64_t doctor)
-{
-	_Atomic int64_t *row = known_row(g, doctor);
-	static _Atomic unsigned turn;
-
-	for (int i = 0; i < KNOWN_WAYS; i++) {
-		int64_t none = 0;
-
-		if (atomic_compare_exchange_strong(&row[i], &none, doctor) || none == doctor)
-			return;
-	}
-	atomic_store(&row[atomic_fetch_add(&turn, 1) % KNOWN_WAYS], doctor);
-}
-
-void handle_progress(void *of, const struct bus_msg *m)
-{
-	struct gateway *g = of;
-	static _Thread_local unsigned char storage[1024]; /* an arena poisons it: not the stack */
-	struct booking_progress p;
-	struct arena mem;
-	struct ctx c = { .mem = &mem };
-
-	arena_init(&mem, storage, sizeof storage);
-	if (msg_from_pack(&c, &booking_progress_msg, bus_body(m), &p).code != ERR_none)
-		return;
-	struct progress *to = &g->progress[p.partition];
-
-	atomic_store(&to->last_seq, p.last_seq);
-	atomic_store(&to->waiting, p.waiting);
-	atomic_store(&to->known, true);
-}
-
-int64_t handle_ahead(const struct gateway *g, int64_t doctor, int64_t seq)
-{
-	const struct progress *p = &g->progress[partition_of(doctor)];
-	int64_t last, waiting;
-
-	if (seq <= 0 || !atomic_load(&p->known))
-		return -1;
-	last = atomic_load(&p->last_seq);
-	waiting = atomic_load(&p->waiting);
-	return seq <= last ? 0 : seq - last - 1 < waiting ? seq - last - 1 : waiting;
-}
-
-static struct sent *sent_at(struct gateway *g, const struct digest *nonce)
-{
-	uint64_t h;
-
-	memcpy(&h, nonce->b, sizeof h);
-	return &g->sent[h % SENT];
-}
-
-static void remember_sent(struct gateway *g, const struct request_id *id, int64_t seq)
-{
-	struct sent *s = sent_at(g, &id->nonce);
-
-	(void) pthread_mutex_lock(&g->sent_lock);
-	*s = (struct sent) { id->nonce, seq };
-	(void) pthread_mutex_unlock(&g->sent_lock);
-}
-
-static int64_t recall_sent(struct gateway *g, const struct request_id *id)
-{
-	const struct sent *s = sent_at(g, &id->nonce);
-	int64_t seq;
-
-	(void) pthread_mutex_lock(&g->sent_lock);
-	seq = memcmp(&s->nonce, &id->nonce, sizeof s->nonce) == 0 ? s->seq : 0;
-	(void) pthread_mutex_unlock(&g->sent_lock);
-	return seq;
 }
 
 /* ---- asking actors ---- */
@@ -348,7 +171,7 @@ static err_t read_body(struct job *j, struct str *body)
 		return OK;
 	if (!wanted)
 		return refuse(j->c, ERR_unreadable, "a body where none belongs");
-	if (!handle_is_json(http_header(j->q, "Content-Type")))
+	if (!header_is_json(http_header(j->q, "Content-Type")))
 		return refuse(j->c, ERR_unsupported_media_type, "Content-Type");
 	return http_body(j->q, HTTP_BODY, body);
 }
@@ -359,7 +182,7 @@ static err_t read_key(struct job *j)
 	if (j->call->tx != TX_WRITE)
 		return OK;
 	j->key = http_header(j->q, "Idempotency-Key");
-	if (j->key.p != NULL && !handle_key_is_good(j->key))
+	if (j->key.p != NULL && !header_key_is_good(j->key))
 		return fault(j->c, ERR_unreadable, "Idempotency-Key",
 			     "must be 1 to 64 visible ASCII characters");
 	return OK;
@@ -405,42 +228,6 @@ static err_t read_request(struct job *j)
 
 /* ---- from the message to HTTP ---- */
 
-/* The path as it was asked, the query without its cursor, and the next one. */
-err_t handle_link(struct ctx *c, struct str path, struct str query, struct str cursor,
-		  struct str *out)
-{
-	struct buf b = { .mem = c->mem };
-	struct str one;
-
-	buf_put(&b, "<", 1);
-	buf_put(&b, path.p, path.n);
-	buf_put(&b, "?", 1);
-	while (list_next(&query, '&', &one)) {
-		if (one.n == 0 || (one.n >= 7 && memcmp(one.p, "cursor=", 7) == 0))
-			continue;
-		for (size_t i = 0; i < one.n; i++)
-			if (one.p[i] > ' ' && one.p[i] < 0x7f && strchr("<>\"", one.p[i]) == NULL)
-				buf_put(&b, one.p + i, 1);
-			else
-				buf_fmt(&b, "%%%02X", (unsigned char) one.p[i]);
-		buf_put(&b, "&", 1);
-	}
-	buf_put(&b, "cursor=", 7);
-	for (size_t i = 0; i < cursor.n; i++) {
-		const unsigned char ch = (unsigned char) cursor.p[i];
-
-		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-		    (ch >= '0' && ch <= '9') || (ch != '\0' && strchr("-._~", ch) != NULL))
-			buf_put(&b, cursor.p + i, 1);
-		else
-			buf_fmt(&b, "%%%02X", ch);
-	}
-	buf_fmt(&b, ">; rel=\"next\"");
-	buf_put(&b, "", 1);
-	*out = (struct str) { b.p, b.n == 0 ? 0 : b.n - 1 };
-	return b.full ? refuse(c, ERR_too_large, "Link fills the arena") : OK;
-}
-
 /* A page is answered as its items alone; where it goes on is in Link. */
 static err_t write_page(struct job *j, const struct msg *m, const void *page)
 {
@@ -453,7 +240,7 @@ static err_t write_page(struct job *j, const struct msg *m, const void *page)
 	j->a->body = (struct str) { json.p + before, json.n - before - 1 };
 	if (next == NULL || !has(m, page, next))
 		return OK;
-	TRY(handle_link(j->c, j->q->path, j->q->query,
+	TRY(header_link(j->c, j->q->path, j->q->query,
 			*(const struct str *) ((const char *) page + next->off), &link));
 	http_put(j->a, "Link", "%s", link.p);
 	return OK;
@@ -469,7 +256,7 @@ static void write_etag(struct job *j)
 	etag[n] = '"';
 	etag[n + 1] = '\0';
 	http_put(j->a, "ETag", "%s", etag);
-	if (asked.p != NULL && handle_etag_matches(asked, str_of(etag)))
+	if (asked.p != NULL && header_etag_matches(asked, str_of(etag)))
 		j->a->status = 304;
 }
 
@@ -531,7 +318,7 @@ static err_t by_request_id(struct job *j)
 	TRY(ask(j, j->call, req, NULL, &any));
 	rep = any;
 	if (rep->status == REQUEST_PENDING && !rep->has.ahead) {
-		const int64_t ahead = handle_ahead(j->g, id.doctor, recall_sent(j->g, &id));
+		const int64_t ahead = memory_ahead(&j->g->memory, id.doctor, memory_seq(&j->g->memory, &id));
 
 		if (ahead >= 0)
 			SET(rep, ahead, ahead);
@@ -552,11 +339,11 @@ static err_t find_doctor(struct job *j, int64_t *doctor)
 	switch (j->call->via) {
 	case MAILBOX_NAMED:
 		*doctor = int_of(j->req, key);
-		if (handle_knows(j->g, *doctor))
+		if (memory_knows(&j->g->memory, *doctor))
 			return OK;
 		SET(&known, doctor_id, *doctor);
 		TRY(ask(j, &call[CALL_users_known], &known, NULL, &rep));
-		handle_know(j->g, *doctor);
+		memory_know(&j->g->memory, *doctor);
 		return OK;
 	case MAILBOX_OWN:
 		*doctor = j->c->user;
@@ -579,9 +366,9 @@ static err_t write_pending(struct job *j, const struct request_id *id, const cha
 			   int64_t seq)
 {
 	struct booking_pending p = { .status = REQUEST_PENDING };
-	const int64_t ahead = handle_ahead(j->g, id->doctor, seq);
+	const int64_t ahead = memory_ahead(&j->g->memory, id->doctor, seq);
 
-	remember_sent(j->g, id, seq);
+	memory_sent(&j->g->memory, id, seq);
 	SET(&p, request_id, str_of(text));
 	p.has.status = 1;
 	SET(&p, message, STR("accepted; the address in Location tells the outcome"));
@@ -626,7 +413,7 @@ static err_t write_outcome(struct job *j, struct str bytes)
 static err_t by_mailbox(struct job *j)
 {
 	const struct str header = http_header(j->q, "Prefer");
-	const struct prefer prefer = handle_prefer(header.p == NULL ? STR("") : header);
+	const struct prefer prefer = header_prefer(header.p == NULL ? STR("") : header);
 	const int64_t wait = prefer.wait_s * SECOND;
 	char subject[PARTITION_SUBJECT], text[REQUEST_ID_TEXT + 1];
 	struct bus_outcome o = { .state = OUTCOME_UNKNOWN };
@@ -691,49 +478,6 @@ static err_t by_itself(struct job *j)
 	return OK;
 }
 
-/* ---- origins ---- */
-
-/* The Origin when it is one of ours, else p NULL. */
-static struct str origin_of(struct job *j)
-{
-	struct str list = str_of(j->g->origins), one;
-	const struct str origin = http_header(j->q, "Origin");
-
-	while (origin.p != NULL && list_next(&list, ',', &one))
-		if (one.n > 0 && str_eq(one, origin))
-			return origin;
-	return (struct str) { NULL, 0 };
-}
-
-static void write_cors(struct job *j)
-{
-	struct str origin;
-
-	if (j->g->origins[0] == '\0')
-		return;
-	http_put(j->a, "Vary", "Origin");
-	if ((origin = origin_of(j)).p == NULL)
-		return;
-	http_put(j->a, "Access-Control-Allow-Origin", "%s", origin.p);
-	http_put(j->a, "Access-Control-Expose-Headers", "ETag, Link, Location, Preference-Applied, "
-		 "Retry-After, WWW-Authenticate, X-Request-Id");
-}
-
-/* The question before the question; anybody else's is a method that is not for this address. */
-static bool is_preflight(struct job *j)
-{
-	if (!str_eq(j->q->method, STR("OPTIONS")) || origin_of(j).p == NULL ||
-	    http_header(j->q, "Access-Control-Request-Method").p == NULL)
-		return false;
-	j->a->status = 204;
-	http_put(j->a, "Access-Control-Allow-Methods", "%s", j->m.allow);
-	http_put(j->a, "Access-Control-Allow-Headers",
-		 "Authorization, Content-Type, Idempotency-Key, "
-		 "If-Match, If-None-Match, Prefer, traceparent");
-	http_put(j->a, "Access-Control-Max-Age", "600");
-	return true;
-}
-
 /* ---- the whole ---- */
 
 static err_t answer(struct job *j)
@@ -743,7 +487,7 @@ static err_t answer(struct job *j)
 	const err_t found = router_find(j->c, j->q->method, j->q->path, &j->m);
 
 	if (found.code == ERR_method_not_allowed) {
-		if (is_preflight(j))
+		if (cors_preflight(j->q, j->g->origins, j->m.allow, j->a))
 			return OK;
 		http_put(j->a, "Allow", "%s", j->m.allow);
 	}
@@ -795,6 +539,6 @@ void handle(void *of, struct http_request *q, struct http_answer *a)
 
 	if (e.code)
 		problem_write(j.c, e, j.after_s, a);
-	write_cors(&j);
+	cors_write(q, j.g->origins, a);
 	tell(&j, e);
 }

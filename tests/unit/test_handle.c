@@ -5,6 +5,7 @@
 #include "broker/base/log.h"
 #include "tests/unit/test.h"
 #include "web/handle.h"
+#include "web/header.h"
 #include "web/router.h"
 
 static struct gateway *g;
@@ -128,12 +129,12 @@ static void begin(void)
 	if (g == NULL) {
 		g = calloc(1, sizeof *g);
 		g->secret = STR("0123456789abcdef0123456789abcdef");
-		(void) pthread_mutex_init(&g->sent_lock, NULL);
+		(void) pthread_mutex_init(&g->memory.sent_lock, NULL);
 		router_build();
 		log_level_set("error");
 	}
-	memset(g->known, 0, sizeof g->known);
-	memset(g->progress, 0, sizeof g->progress);
+	memset(g->memory.known, 0, sizeof g->memory.known);
+	memset(g->memory.progress, 0, sizeof g->memory.progress);
 	g->origins = "https://a.example, https://b.example";
 	limit_init(&g->requests, 1000000);
 	limit_init(&g->registrations, 1000000);
@@ -222,7 +223,7 @@ static int book(const char *key, const char *prefer)
 		with("Idempotency-Key", key);
 	if (prefer != NULL)
 		with("Prefer", prefer);
-	handle_know(g, 5);
+	memory_know(&g->memory, 5);
 	return ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":5}");
 }
 
@@ -261,9 +262,9 @@ TEST(a_booking_that_is_accepted_but_undecided_is_202_and_says_where_to_look)
 {
 	begin();
 	bus_decides = (struct bus_outcome) { .state = OUTCOME_ACCEPTED, .seq = 40 };
-	atomic_store(&g->progress[partition_of(5)].known, true);
-	atomic_store(&g->progress[partition_of(5)].last_seq, 30);
-	atomic_store(&g->progress[partition_of(5)].waiting, 100);
+	atomic_store(&g->memory.progress[partition_of(5)].known, true);
+	atomic_store(&g->memory.progress[partition_of(5)].last_seq, 30);
+	atomic_store(&g->memory.progress[partition_of(5)].waiting, 100);
 	assert_int_equal(book("k", "respond-async"), 202);
 	assert_int_equal(waited, 0);
 	assert_non_null(strstr(head, "Preference-Applied: respond-async\n"));
@@ -313,12 +314,12 @@ TEST(keys_are_visible_ascii_of_1_to_64)
 	static char long_key[66];
 
 	memset(long_key, 'k', 65);
-	assert_true(handle_key_is_good(STR("a-Z_0~!")));
-	assert_true(handle_key_is_good((struct str) { long_key, 64 }));
-	assert_false(handle_key_is_good(str_of(long_key)));
-	assert_false(handle_key_is_good(STR("")));
-	assert_false(handle_key_is_good(STR("a b")));
-	assert_false(handle_key_is_good(STR("\xc3\xa9")));
+	assert_true(header_key_is_good(STR("a-Z_0~!")));
+	assert_true(header_key_is_good((struct str) { long_key, 64 }));
+	assert_false(header_key_is_good(str_of(long_key)));
+	assert_false(header_key_is_good(STR("")));
+	assert_false(header_key_is_good(STR("a b")));
+	assert_false(header_key_is_good(STR("\xc3\xa9")));
 	begin();
 	assert_int_equal(book("a b", NULL), 400);
 	assert_true(says("\"field\":\"Idempotency-Key\""));
@@ -336,7 +337,7 @@ TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
 	    ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}"), 404);
 	assert_string_equal(subject, "healthmed.v1.users.known");
 	assert_int_equal(commands, 0);
-	assert_false(handle_knows(g, 6));
+	assert_false(memory_knows(&g->memory, 6));
 
 	begin();
 	with("Authorization", "p17");
@@ -344,7 +345,7 @@ TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
 	replies[0] = packed(&users_known_rep_msg, &known);
 	(void) ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}");
 	assert_int_equal(commands, 1);
-	assert_true(handle_knows(g, 6));
+	assert_true(memory_knows(&g->memory, 6));
 }
 
 TEST(a_cancellation_goes_to_the_mailbox_of_the_located_doctor)
@@ -458,8 +459,8 @@ TEST(an_etag_spares_the_body_of_what_has_not_changed)
 	with("Authorization", "p17");
 	with("If-None-Match", etag);
 	assert_int_equal(ask("GET", "/api/v1/appointments/9", NULL, NULL), 304);
-	assert_true(handle_etag_matches(STR("\"a\", W/\"b\""), STR("\"b\"")));
-	assert_false(handle_etag_matches(STR("\"a\",\"bb\""), STR("\"b\"")));
+	assert_true(header_etag_matches(STR("\"a\", W/\"b\""), STR("\"b\"")));
+	assert_false(header_etag_matches(STR("\"a\",\"bb\""), STR("\"b\"")));
 }
 
 TEST(a_reply_that_cannot_be_read_is_our_fault)
@@ -483,11 +484,11 @@ TEST(a_body_must_be_json_and_where_it_belongs)
 	begin();
 	with("Authorization", "p17");
 	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, NULL), 422);
-	assert_true(handle_is_json(STR("application/json; charset=UTF-8")));
-	assert_true(handle_is_json(STR("Application/JSON")));
-	assert_false(handle_is_json(STR("application/json; charset=latin1")));
-	assert_false(handle_is_json(STR("application/jsonp")));
-	assert_false(handle_is_json((struct str) { NULL, 0 }));
+	assert_true(header_is_json(STR("application/json; charset=UTF-8")));
+	assert_true(header_is_json(STR("Application/JSON")));
+	assert_false(header_is_json(STR("application/json; charset=latin1")));
+	assert_false(header_is_json(STR("application/jsonp")));
+	assert_false(header_is_json((struct str) { NULL, 0 }));
 }
 
 TEST(an_unknown_query_parameter_is_refused)
@@ -500,13 +501,13 @@ TEST(an_unknown_query_parameter_is_refused)
 
 TEST(preferences_are_read_and_bounded)
 {
-	assert_int_equal(handle_prefer(STR("")).wait_s, 5);
-	assert_int_equal(handle_prefer(STR("wait=12")).wait_s, 12);
-	assert_int_equal(handle_prefer(STR("foo, Wait=999")).wait_s, 30);
-	assert_int_equal(handle_prefer(STR("wait=-1")).wait_s, 5);
-	assert_int_equal(handle_prefer(STR("wait=x")).wait_s, 5);
-	assert_int_equal(handle_prefer(STR("respond-async")).wait_s, 0);
-	assert_int_equal(handle_prefer(STR("respond-async, wait=2")).wait_s, 2);
+	assert_int_equal(header_prefer(STR("")).wait_s, 5);
+	assert_int_equal(header_prefer(STR("wait=12")).wait_s, 12);
+	assert_int_equal(header_prefer(STR("foo, Wait=999")).wait_s, 30);
+	assert_int_equal(header_prefer(STR("wait=-1")).wait_s, 5);
+	assert_int_equal(header_prefer(STR("wait=x")).wait_s, 5);
+	assert_int_equal(header_prefer(STR("respond-async")).wait_s, 0);
+	assert_int_equal(header_prefer(STR("respond-async, wait=2")).wait_s, 2);
 }
 
 TEST(an_anonymous_key_belongs_to_the_address_that_is_registered)
@@ -562,28 +563,28 @@ TEST(how_many_are_ahead_is_known_once_the_owner_told)
 	struct booking_progress p = { .partition = 0 };
 
 	begin();
-	assert_int_equal(handle_ahead(g, 5, 10), -1);
+	assert_int_equal(memory_ahead(&g->memory, 5, 10), -1);
 	SET(&p, partition, partition_of(5));
 	SET(&p, last_seq, 30);
 	SET(&p, waiting, 4);
 	progress = packed(&booking_progress_msg, &p);
-	handle_progress(g, NULL);
-	assert_int_equal(handle_ahead(g, 5, 30), 0);
-	assert_int_equal(handle_ahead(g, 5, 31), 0);
-	assert_int_equal(handle_ahead(g, 5, 33), 2);
-	assert_int_equal(handle_ahead(g, 5, 99), 4);
-	assert_int_equal(handle_ahead(g, 5, 0), -1);
+	memory_progress(&g->memory, NULL);
+	assert_int_equal(memory_ahead(&g->memory, 5, 30), 0);
+	assert_int_equal(memory_ahead(&g->memory, 5, 31), 0);
+	assert_int_equal(memory_ahead(&g->memory, 5, 33), 2);
+	assert_int_equal(memory_ahead(&g->memory, 5, 99), 4);
+	assert_int_equal(memory_ahead(&g->memory, 5, 0), -1);
 	progress = STR("\xc1");
-	handle_progress(g, NULL);
-	assert_int_equal(handle_ahead(g, 5, 33), 2);
+	memory_progress(&g->memory, NULL);
+	assert_int_equal(memory_ahead(&g->memory, 5, 33), 2);
 }
 
 TEST(known_doctors_are_remembered_and_may_be_forgotten_but_never_made_up)
 {
 	begin();
 	for (int64_t i = 1; i < 200000; i += 2)
-		handle_know(g, i);
+		memory_know(&g->memory, i);
 	for (int64_t i = 2; i < 200000; i += 2)
-		assert_false(handle_knows(g, i));
-	assert_true(handle_knows(g, 199999));
+		assert_false(memory_knows(&g->memory, i));
+	assert_true(memory_knows(&g->memory, 199999));
 }

@@ -1,0 +1,21 @@
+/*
+ * header.h - what is said in the values of HTTP's headers: RFC 9110, Prefer of RFC 7240, Link of
+ * RFC 8288, and the Idempotency-Key.
+ */
+#ifndef WEB_HEADER_H
+#define WEB_HEADER_H
+#include "broker/base/str.h"
+
+/* The next item of a list, without the blanks around it; false: no more. */
+bool header_next(struct str *list, char separator, struct str *item);
+
+/* How long a client waits for an outcome: 5 s unless it says so, 30 s at most. */
+struct prefer { bool async, waits; int64_t wait_s; };
+struct prefer header_prefer(struct str);
+bool          header_key_is_good(struct str);		/* an Idempotency-Key */
+bool          header_etag_matches(struct str if_none_match, struct str etag);
+bool          header_is_json(struct str content_type);
+/* A Link to the next page: the path as it was asked, the query with another cursor. */
+err_t         header_link(struct ctx *, struct str path, struct str query, struct str cursor,
+			  struct str *) MUST_CHECK;
+#endif

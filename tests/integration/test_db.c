@@ -178,11 +178,14 @@ static pid_t start(const char *program, const char *const *argv)
 		_exit(125);
 
 	const int null = open("/dev/null", O_RDWR);
+	const char *args[32] = { bin(program) };	/* in full: initdb looks there for its kin */
 
+	for (size_t i = 1; i < sizeof args / sizeof args[0] - 1 && argv[i] != NULL; i++)
+		args[i] = argv[i];
 	(void) dup2(null, 0);
 	(void) dup2(null, 1);
 	(void) dup2(null, 2);
-	(void) execv(bin(program), (char *const *) (uintptr_t) argv);
+	(void) execv(args[0], (char *const *) (uintptr_t) args);
 	_exit(127);
 }
 

@@ -30,7 +30,6 @@ enum {
 	PROGRESS_MS  = 100,
 	CALL_MS      = 2000,		/* for the stream's administration */
 	PURGE_S      = 3600,
-	KEEP_S       = 72 * 3600,	/* of what is decided, how much stays in the stream */
 };
 
 /* One partition, as its owner sees it. */
@@ -422,21 +421,27 @@ static bool balance(struct mailbox *m)
 	return true;
 }
 
+/* What one cannot be started for, the others cannot either: they all wait a little. */
+static void wait_to_start(struct mailbox *m)
+{
+	warn("partition_not_started", m->ctx.detail);
+	for (int p = 0; p < PARTITIONS; p++)
+		m->part[p].start_at = clock_mono() + RETRY_MS * MS;
+	if (!db_is_up(m->owner.db))
+		drop_session(m);
+}
+
 static void start_parts(struct mailbox *m)
 {
-	for (int p = 0; p < PARTITIONS && m->owner.db != NULL; p++) {
+	for (int p = 0; p < PARTITIONS; p++) {
 		struct part *part = &m->part[p];
 
 		/* Twice at most: an alarm starts it again, from the beginning. */
 		for (int i = 0; i < 2 && m->owner.owned[p] && part->state == PART_STOPPED &&
 		     part->start_at <= clock_mono(); i++)
 			if (start_part(m, p).code) {
-				warn("partition_not_started", m->ctx.detail);
-				part->start_at = clock_mono() + RETRY_MS * MS;
-				if (!db_is_up(m->owner.db)) {
-					drop_session(m);
-					return;
-				}
+				wait_to_start(m);
+				return;
 			}
 	}
 }
@@ -460,7 +465,7 @@ static err_t seq_since(struct ctx *c, struct bus *bus, const char *filter, int64
 	return OK;
 }
 
-/* Once an hour: what is decided and older than three days goes, never the cursor's own message. */
+/* Once an hour: what was decided long ago goes, never the cursor's own message. */
 static void purge(struct mailbox *m)
 {
 	const int64_t now = clock_mono();
@@ -481,7 +486,7 @@ static void purge(struct mailbox *m)
 
 		if (stream_info(c, m->bus, STREAM_BOOKING, &info).code ||
 		    seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq,
-			      clock_wall() - KEEP_S * SECOND, &seq).code ||
+			      clock_wall() - config_int(CONFIG_BOOKING_KEEP_S) * SECOND, &seq).code ||
 		    stream_purge(c, m->bus, STREAM_BOOKING, filter, seq).code)
 			warn("purge_failed", c->detail);
 		return;		/* one a round: commands come first */

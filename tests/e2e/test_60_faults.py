@@ -250,3 +250,22 @@ def test_a_worker_that_comes_gets_its_share_and_gives_it_back(own):
         own.kill("actor-booking-2")
     wait_until(lambda: owned("actor-booking") == 16, 3, "the survivor has all")
     own.verify()
+
+
+def test_what_was_decided_long_ago_leaves_the_stream_but_never_the_cursors_message():
+    with Stack(HEALTHMED_BOOKING_KEEP_S="1") as stack:
+        doctor, slots = stack.doctor_with_slots(5)
+        patient = stack.patient()
+        last = [book(stack, patient, slot, doctor) for slot in slots][-1]
+        assert last.status == 201
+        stack.stop("actor-booking")
+        time.sleep(1.1)                         # they grow older than is kept
+        stack.start("actor-booking")
+        with stack.nats() as nats:
+            wait_until(lambda: nats.js("STREAM.INFO.BOOKING")["state"]["messages"] == 1, 10, "one message is left")
+        assert stack.metric("actor-booking", "booking_stream_alarms_total") == 0
+        stack.stop("actor-booking")
+        stack.start("actor-booking")            # the remembered message is still there to be recognised
+        assert stack.post(f"/appointments/{last.json['id']}/cancel", patient, reason="moved away").status == 200
+        assert stack.metric("actor-booking", "booking_stream_alarms_total") == 0
+        stack.verify()

@@ -118,8 +118,8 @@ lint:	## the rules of the house, cppcheck and shellcheck
 		--suppressions-list=tests/lint/cppcheck.txt -j2 -I. -D_GNU_SOURCE healthmed.c actors broker web
 	@shellcheck $$(grep -lE '^#!/bin/(ba)?sh' stack .ci/run tests/* tests/lint/* loadtest/* 2>/dev/null)
 	@echo "lint: nothing to say"
-fmt:	## lays out the C code as .clang-format says
-	clang-format -i $$(git ls-files '*.c' '*.h')
+fmt:	## lays out the lines of C that changed as .clang-format says
+	$$(command -v git-clang-format git-clang-format-14 | head -n 1) --force --extensions c,h
 verify:	## checks the promises against what `make up` stored
 	@set -a; . $(abspath $(RUN))/env; $$HEALTHMED_BIN verify
 

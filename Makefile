@@ -119,7 +119,7 @@ lint:	## the rules of the house, cppcheck and shellcheck
 	@shellcheck $$(grep -lE '^#!/bin/(ba)?sh' stack .ci/run tests/* tests/lint/* loadtest/* 2>/dev/null)
 	@echo "lint: nothing to say"
 fmt:	## lays out the lines of C that changed as .clang-format says
-	$$(command -v git-clang-format git-clang-format-14 | head -n 1) --force --extensions c,h
+	$(or $(shell command -v git-clang-format || command -v git-clang-format-14),git-clang-format) --force --extensions c,h
 verify:	## checks the promises against what `make up` stored
 	@set -a; . $(abspath $(RUN))/env; $$HEALTHMED_BIN verify
 

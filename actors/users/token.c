@@ -157,6 +157,9 @@ static const char *end_round(const struct share *share, const pid_t *pid, int n)
 		if (problem == NULL && fwrite(share[i].text, 1, share[i].n, stdout) < share[i].n)
 			problem = "cannot write";
 	}
+	/* Nothing stays in the buffer, of which the next round's processes would have a copy. */
+	if (problem == NULL && fflush(stdout) != 0)
+		problem = "cannot write";
 	return problem;
 }
 

@@ -7,11 +7,11 @@
 #include "broker/admin.h"
 #include "tests/unit/test.h"
 
-static bool database_up;
+static _Atomic bool database_up;		/* read by the admin's threads */
 
 static bool database(void *of, char *detail, size_t size)
 {
-	const bool up = *(const bool *) of;
+	const bool up = *(const _Atomic bool *) of;
 
 	if (!up)
 		(void) snprintf(detail, size, "away: \"5432\"");

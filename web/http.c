@@ -141,7 +141,8 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 	}
 	if (hosts > 1 || (hosts == 0 && one_one))
 		return "Host";
-	return ri->local_uri_raw == NULL || ri->local_uri_raw[0] != '/' ? "address" : NULL;
+	return ri->local_uri_raw == NULL || ri->local_uri_raw[0] != '/' ||
+	       strstr(ri->local_uri_raw, "%00") != NULL ? "address" : NULL;
 }
 
 err_t http_body(struct http_request *q, size_t max, struct str *out)

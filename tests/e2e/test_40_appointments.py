@@ -1,0 +1,273 @@
+"""A booking: what is granted, what is refused and how, and who sees it."""
+import os
+import signal
+import time
+import uuid
+from datetime import datetime, timedelta
+
+import pytest
+
+from stack import Stack, wait_until
+
+FIELDS = {"id", "schedule_id", "patient_id", "doctor_id", "date_time", "duration_minutes", "status", "started_at",
+          "ended_at", "confirmed_at", "cancelled_by", "cancelled_at", "cancelled_reason", "created_at", "updated_at"}
+
+
+def book(stack, patient, slot, doctor, **more):
+    return stack.post("/appointments", patient, schedule_id=slot, doctor_id=getattr(doctor, "id", doctor), **more)
+
+
+def slot_time(stack, doctor, slot):
+    return next(s for s in stack.get("/schedules", doctor).json if s["id"] == slot)["date_time_available"]
+
+
+def test_a_free_slot_is_granted(stack):
+    doctor, (slot,) = stack.doctor_with_slots(1)
+    patient = stack.patient()
+    answer = book(stack, patient, slot, doctor, date_time=slot_time(stack, doctor, slot))
+    assert answer.status == 201, answer
+    assert set(answer.json) == FIELDS
+    a = answer.json
+    assert (a["schedule_id"], a["patient_id"], a["doctor_id"], a["status"]) == \
+        (slot, patient.id, doctor.id, "waiting_for_confirmation")
+    assert a["cancelled_by"] is None and a["duration_minutes"] == 60
+    assert answer.headers["Location"] == f"/api/v1/appointments/{a['id']}"
+    assert stack.get(f"/appointments/{a['id']}", patient).json == a
+    assert stack.get(f"/appointments/{a['id']}", doctor).json == a
+
+
+def test_every_refusal_has_its_word(stack):
+    doctor, slots = stack.doctor_with_slots(3)
+    other, others = stack.doctor_with_slots(1)
+    patient, late = stack.patient(), stack.patient()
+    assert book(stack, patient, slots[0], doctor).status == 201
+
+    def refused(who, slot, whom, **more):
+        answer = book(stack, who, slot, whom, **more)
+        assert "blocked_by" not in answer.body.decode()
+        return answer.status, answer.code
+
+    assert refused(late, slots[0], doctor) == (409, "slot_taken")
+    assert refused(patient, others[0], other) == (409, "patient_busy")          # at the same hour
+    assert refused(late, slots[1], doctor, date_time="2031-01-01 10:00") == (409, "slot_changed")
+    assert refused(late, others[0], doctor) == (404, "not_found")               # another doctor's slot
+    assert refused(late, 10**12, doctor) == (404, "not_found")
+    assert refused(late, slots[1], 10**12) == (404, "not_found")                # no such doctor
+    assert refused(late, slots[1], late) == (404, "not_found")                  # a patient is no doctor
+    closed = stack.post("/schedules", doctor, active=False, date_time_available="2031-01-01 10:00").json["id"]
+    assert refused(late, closed, doctor) == (409, "slot_inactive")
+    stack.sql("UPDATE agenda.slot SET starts = now() - interval '2 hours', ends = now() - interval '1 hour'"
+              " WHERE id = %s", slots[2])
+    assert refused(late, slots[2], doctor) == (422, "slot_past")
+
+
+def test_an_unknown_doctor_is_refused_before_publishing(stack):
+    patient = stack.patient()
+    with stack.nats() as nats:
+        before = nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"]
+        assert book(stack, patient, 1, 10**12).status == 404
+        assert nats.js("STREAM.INFO.BOOKING")["state"]["last_seq"] == before
+
+
+def test_a_key_means_one_booking_whatever_comes_after(stack):
+    doctor, slots = stack.doctor_with_slots(2)
+    other, others = stack.doctor_with_slots(1, days=3)
+    patient, key = stack.patient(), str(uuid.uuid4())
+    first = book(stack, patient, slots[0], doctor, key=key)
+    assert first.status == 201
+    assert stack.post(f"/appointments/{first.json['id']}/cancel", patient, reason="a cold").status == 200
+    again = book(stack, patient, slots[0], doctor, key=key)
+    assert (again.status, again.body) == (201, first.body)          # the outcome as it was told
+    for slot, whom in ((slots[1], doctor), (others[0], other)):
+        answer = book(stack, patient, slot, whom, key=key)
+        assert (answer.status, answer.code) == (422, "key_reused")
+    somebody = stack.patient()
+    assert book(stack, somebody, slots[1], doctor, key=key).status == 201       # a key is its user's
+    assert stack.sql("SELECT count(*) FROM agenda.appointment WHERE doctor_id IN (%s, %s)", doctor.id, other.id) == [(2,)]
+
+
+def test_either_side_cancels_and_only_once_and_nobody_else(stack):
+    doctor, slots = stack.doctor_with_slots(2)
+    patient = stack.patient()
+    mine = [book(stack, patient, slot, doctor).json["id"] for slot in slots]
+    cancel = lambda who, id, **more: stack.post(f"/appointments/{id}/cancel", who, **more)      # noqa: E731
+    for stranger in (stack.patient(), stack.doctor()):
+        assert cancel(stranger, mine[0], reason="not mine").code == "not_found"
+    assert cancel(patient, 10**12, reason="none").code == "not_found"
+    assert cancel(patient, mine[0]).status == 422
+    assert cancel(patient, mine[0], reason="x" * 256).status == 422
+    done = cancel(patient, mine[0], reason="viagem à família")
+    assert done.status == 200
+    assert (done.json["status"], done.json["cancelled_by"], done.json["cancelled_reason"]) == \
+        ("cancelled", "patient", "viagem à família")
+    again = cancel(patient, mine[0], reason="again")
+    assert (again.status, again.code) == (409, "invalid_transition")
+    assert cancel(doctor, mine[1], reason="ill").json["cancelled_by"] == "doctor"
+    assert book(stack, stack.patient(), slots[0], doctor).status == 201         # the slot is free again
+    stack.verify()
+
+
+def test_a_list_has_ones_own_appointments_filtered_and_paged(stack):
+    doctor, slots = stack.doctor_with_slots(5, minutes=20)
+    patient = stack.patient()
+    ids = [book(stack, patient, slot, doctor).json["id"] for slot in slots]
+    stack.post(f"/appointments/{ids[1]}/cancel", patient, reason="a cold")
+    listed = lambda who, q="": [a["id"] for a in stack.get("/appointments" + q, who).json]      # noqa: E731
+    assert sorted(listed(patient)) == sorted(listed(doctor)) == ids
+    assert listed(stack.patient()) == []
+    assert listed(patient, "?status=cancelled") == [ids[1]]
+    assert listed(patient, "?status=schedule_in_analysis") == listed(patient, "?status=re_schedule_in_analysis") == []
+    assert stack.get("/appointments?status=booked", patient).status == 422
+    first = stack.get("/appointments?limit=2", patient)
+    seen, link = [a["id"] for a in first.json], first.headers["Link"]
+    while link:
+        page = stack.http("GET", link[1:link.index(">")].removeprefix("/api/v1"), token=patient)
+        seen, link = seen + [a["id"] for a in page.json], page.headers.get("Link")
+    assert sorted(seen) == ids and len(seen) == 5
+
+
+def test_an_appointment_of_others_and_one_that_is_not_there_look_the_same(stack):
+    doctor, (slot,) = stack.doctor_with_slots(1)
+    id = book(stack, stack.patient(), slot, doctor).json["id"]
+    stranger = stack.patient()
+    a, b = stack.get(f"/appointments/{id}", stranger), stack.get(f"/appointments/{10**12}", stranger)
+    strip = lambda x: {k: v for k, v in x.json.items() if k != "trace_id"}      # noqa: E731
+    assert a.status == b.status == 404 and strip(a) == strip(b)
+    assert stack.get(f"/appointments/{id}", stack.token("doctor", stranger.id)).status == 404
+
+
+@pytest.fixture(scope="module")
+def own():
+    with Stack(HEALTHMED_BOOKING_MAX_BYTES="1048576") as stack:
+        yield stack
+
+
+def test_who_does_not_wait_is_told_where_to_look(own):
+    doctor, slots = own.doctor_with_slots(3)
+    patient = own.patient()
+    book(own, patient, slots[2], doctor)                # its partition is known, and how far it is
+    own.stop("actor-booking")
+    try:
+        answers = [book(own, patient, slot, doctor, headers={"Prefer": prefer})
+                   for slot, prefer in ((slots[0], "respond-async"), (slots[1], "wait=1"))]
+        for answer in answers:
+            assert answer.status == 202, answer
+            assert set(answer.json) == {"request_id", "status", "message", "ahead"}
+            assert answer.json["status"] == "pending"
+            assert answer.headers["Location"] == "/api/v1/appointments/requests/" + answer.json["request_id"]
+        assert answers[0].headers["Preference-Applied"] == "respond-async"
+        path = "/appointments/requests/" + answers[1].json["request_id"]
+        told = own.get(path, patient).json
+        assert set(told) == {"request_id", "status", "code", "appointment_id", "ahead", "requested_at", "decided_at"}
+        assert told["status"] == "pending" and told["appointment_id"] is None
+        assert own.get(path, own.patient()).status == 404
+        assert own.get(path, own.token("doctor", doctor.id)).status == 404
+        assert own.get("/appointments/requests/AAAA", patient).status == 404
+        tampered = answers[1].json["request_id"][:-2] + ("AA" if answers[1].json["request_id"][-2:] != "AA" else "BB")
+        assert own.get("/appointments/requests/" + tampered, patient).status == 404
+    finally:
+        own.start("actor-booking")
+    wait_until(lambda: own.get(path, patient).json["status"] == "booked", 10, "it is decided")
+    told = own.get(path, patient).json
+    assert own.get(f"/appointments/{told['appointment_id']}", patient).status == 200
+    assert told["requested_at"] <= told["decided_at"]
+    refused = book(own, own.patient(), slots[1], doctor, key="refused")
+    assert refused.code == "slot_taken"
+    rows = own.sql("SELECT status::text, code FROM agenda.request WHERE status = 'rejected'")
+    assert rows == [("rejected", "slot_taken")]
+
+
+def test_a_broker_that_is_away_is_503_at_once_and_nothing_is_accepted(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    own.stop("nats")
+    try:
+        begun = time.monotonic()
+        answer = book(own, patient, slots[1], doctor)
+        assert (answer.status, answer.code) == (503, "unavailable"), answer
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert own.get("/appointments", patient).status == 503
+        assert time.monotonic() - begun < 3
+        assert own.http("GET", "//livez").status == 200
+    finally:
+        own.up()
+    wait_until(lambda: book(own, patient, slots[1], doctor).status in (201, 409), 10, "bookings go on")
+    own.verify()
+
+
+def test_a_broker_that_is_silent_is_504_and_the_same_key_tells(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient, key = own.patient(), str(uuid.uuid4())
+    assert book(own, patient, slots[0], doctor).status == 201
+    pid = own.pid("nats")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = book(own, patient, slots[1], doctor, key=key, headers={"Prefer": "wait=1"})
+        assert (answer.status, answer.code) in ((504, "outcome_unknown"), (503, "unavailable")), answer
+        if answer.status == 504:
+            assert answer.headers["Location"].startswith("/api/v1/appointments/requests/")
+        read = own.get("/appointments", patient)
+        assert (read.status, read.code) in ((504, "timeout"), (503, "unavailable")), read
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    final = wait_until(lambda: (a := book(own, patient, slots[1], doctor, key=key)).status == 201 and a, 20, "the key tells")
+    assert final.json["schedule_id"] == slots[1]
+    assert own.sql("SELECT count(*) FROM agenda.appointment WHERE slot_id = %s", slots[1]) == [(1,)]
+    own.verify()
+
+
+def test_an_actor_that_is_away_is_503_and_the_others_go_on(own):
+    doctor, (slot,) = own.doctor_with_slots(1)
+    patient = own.patient()
+    own.stop("actor-appointments")
+    try:
+        assert own.get("/appointments", patient).code == "unavailable"
+        assert book(own, patient, slot, doctor).status == 201
+    finally:
+        own.start("actor-appointments")
+    assert len(own.get("/appointments", patient).json) == 1
+
+
+def test_a_full_stream_refuses_and_loses_nothing(own):
+    doctor, slots = own.doctor_with_slots(1)
+    patient = own.patient()
+    filler = f"healthmed.v1.booking.99.{doctor.id}"     # no owner reads there
+    with own.nats() as nats:
+        while True:
+            try:
+                nats.stored("BOOKING", filler, b"x" * 60000)
+            except Exception as e:
+                assert "maximum bytes" in str(e) or "resource" in str(e), e
+                break
+        while True:
+            try:
+                nats.stored("BOOKING", filler, b"")
+            except Exception:
+                break
+        answer = book(own, patient, slots[0], doctor)
+        assert (answer.status, answer.code) == (503, "unavailable"), answer
+        nats.js("STREAM.PURGE.BOOKING", filter=filler)
+    assert book(own, patient, slots[0], doctor).status == 201
+    own.verify()
+
+
+def test_an_internal_error_says_nothing_of_the_inside(own):
+    patient = own.patient()
+    own.sql("ALTER TABLE agenda.appointment RENAME TO hidden")
+    try:
+        answer = own.get("/appointments", patient)
+        assert answer.status in (500, 503) and answer.code in ("internal", "unavailable")
+        assert "hidden" not in answer.body.decode() and "agenda" not in answer.body.decode()
+    finally:
+        own.sql("ALTER TABLE agenda.hidden RENAME TO appointment")
+    wait_until(lambda: own.get("/appointments", patient).status == 200, 10, "reads go on")
+
+
+def test_times_are_the_clinics(stack):
+    doctor = stack.doctor()
+    at = (datetime.now() + timedelta(days=400)).strftime("%Y-%m-%d") + " 08:30"
+    slot = stack.post("/schedules", doctor, date_time_available=at).json
+    assert slot["date_time_available"] == at.replace(" ", "T") + ":00-03:00"
+    answer = book(stack, stack.patient(), slot["id"], doctor, date_time=at)
+    assert answer.status == 201 and answer.json["date_time"] == slot["date_time_available"]

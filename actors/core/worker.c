@@ -18,7 +18,10 @@
 #include "broker/discovery.h"
 #include "broker/metrics.h"
 
-enum { ARENA = 256 << 10, SUBJECT = 128 };
+enum {
+	ARENA = 256 << 10, SUBJECT = 128,
+	FACT_ROOM = 512 << 10,		/* for a message of as many facts as facts.h allows */
+};
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)
 #define BACKOFF_MAX (2 * SECOND)
@@ -45,7 +48,7 @@ struct pool {
 	struct worker      *worker;
 	struct cache       *stale;	/* where facts drop what is no longer so */
 	struct arena        fact_mem;	/* of the one thread that brings facts */
-	unsigned char       fact_room[4096];
+	unsigned char       fact_room[FACT_ROOM];
 	int                 started;
 	atomic_int          sessions;
 	atomic_bool         stopping;
@@ -309,6 +312,8 @@ static void on_facts(void *of, const struct bus_msg *m)
 	arena_reset(&p->fact_mem);
 	if (msg_from_pack(&c, &facts_msg, bus_body(m), &f).code == ERR_none)
 		p->plan.on_facts(p->stale, &c, &f);
+	else
+		log_line(LOG_WARNING, "facts_unreadable", NULL, "\"bytes\":%zu", bus_body(m).n);
 }
 
 /* Nobody is asked before all can answer, unless the database is away: then they say that. */

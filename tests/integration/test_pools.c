@@ -323,11 +323,11 @@ TEST(a_fact_of_an_agenda_makes_its_free_slots_be_read_anew)
 {
 	const struct plan_of_pool plan = { .actor = &schedules_actor, .workers = 2, .redis = redis_url,
 		.facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts };
-	static unsigned char room[1 << 16];
+	static unsigned char room[1 << 20];
+	static struct fact f[4096];		/* as many as one message may have; ours is the last */
 	struct arena mem;
 	struct ctx c = { .mem = &mem };
-	struct fact f = { .set = { 0 } };
-	const struct facts facts = { .items = { &f, 1 }, .has.items = 1 };
+	const struct facts facts = { .items = { f, COUNT(f) }, .has.items = 1 };
 	struct schedules_page a;
 	struct str body;
 
@@ -340,9 +340,13 @@ TEST(a_fact_of_an_agenda_makes_its_free_slots_be_read_anew)
 	struct house h = open_house(&plan, false);
 
 	arena_init(&mem, room, sizeof room);
-	SET(&f, id, 1);
-	SET(&f, doctor_id, 77);
-	SET(&f, at, 1);
+	for (size_t i = 0; i < COUNT(f); i++) {
+		SET(&f[i], id, INT64_MAX);
+		SET(&f[i], doctor_id, i + 1 == COUNT(f) ? 77 : INT64_MAX - (int64_t) i);
+		SET(&f[i], patient_id, INT64_MAX);
+		SET(&f[i], slot_id, INT64_MAX);
+		SET(&f[i], at, TIME_MAX);
+	}
 	assert_err(msg_to_pack(&c, &facts_msg, &facts, &body), none);
 	for (int open = 10; open > 5; open--) {
 		const int64_t begin = clock_mono();

@@ -7,7 +7,6 @@
 #include <civetweb.h>
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -17,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "broker/admin.h"
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/base/str.h"
 #include "broker/metrics.h"
@@ -227,7 +227,7 @@ static void *nudge(void *of)
 			(void) connect(fd, (const struct sockaddr *) &to, n);
 			(void) close(fd);
 		}
-		(void) poll(NULL, 0, 10);
+		clock_rest(10 * MS);
 	}
 	return NULL;
 }

@@ -119,16 +119,17 @@ static bool kid_of(const char *name, struct key *k)
 
 static bool keys_read(struct keyring *a, const char *folder, char *why)
 {
+	enum { JWK = 256, SET = KEYS * JWK + 16 };
 	CLEANUP(free_dir) DIR *d = opendir(folder);
-	char path[512], jwk[256], *set;
+	char path[512], jwk[JWK], *set;
 	size_t n;
 
 	if (d == NULL)
 		return no(why, "JWT_PUBLIC_KEYS: %.120s: %s", folder, strerror(errno));
-	if ((set = malloc(KEYS * sizeof jwk + 16)) == NULL)
+	if ((set = malloc(SET)) == NULL)
 		return no(why, "no memory");
 	a->jwks.p = set;
-	n = (size_t) sprintf(set, "{\"keys\":[");
+	n = (size_t) snprintf(set, SET, "{\"keys\":[");
 	for (const struct dirent *e; (e = readdir(d)) != NULL;) {
 		const size_t len = strlen(e->d_name);
 		struct key *k = &a->key[a->nkeys];
@@ -143,10 +144,10 @@ static bool keys_read(struct keyring *a, const char *folder, char *why)
 		    !key_read(a, path, k, jwk, sizeof jwk))
 			return no(why, "JWT_PUBLIC_KEYS: %.120s is no public key of P-256",
 				  e->d_name);
-		n += (size_t) sprintf(set + n, "%s", jwk);
+		n += (size_t) snprintf(set + n, SET - n, "%s", jwk);
 		a->nkeys++;
 	}
-	n += (size_t) sprintf(set + n, "]}");
+	n += (size_t) snprintf(set + n, SET - n, "]}");
 	a->jwks.n = n;
 	return a->nkeys > 0 || no(why, "JWT_PUBLIC_KEYS: no <kid>.pem in %.120s", folder);
 }

@@ -143,7 +143,7 @@ static int serve(struct gateway *g, struct http *http)
 		;
 	admin_ready(g->admin, false);
 	log_line(LOG_INFO, "draining", NULL, "\"signal\":%d", signal);
-	(void) usleep(GRACE);
+	clock_rest(GRACE);
 	http_stop(http, LAST_CALL);
 	log_line(LOG_INFO, "stopped", NULL, "\"role\":\"gateway\"");
 	return 0;

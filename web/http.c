@@ -448,7 +448,9 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 	if (d == NULL)
 		return 0;
 	for (const struct dirent *e; (e = readdir(d)) != NULL; ) {
-		const int fd = atoi(e->d_name);
+		int64_t n = -1;
+		const bool is_fd = str_int(str_of(e->d_name), &n);
+		const int fd = is_fd ? (int) n : -1;
 		struct sockaddr_storage here, peer;
 		socklen_t hn = sizeof here, pn = sizeof peer, on = sizeof(int);
 		int listening = 0;
@@ -516,7 +518,7 @@ static void *watch(void *of)
 
 		if (somebody_is_late(h, now))
 			(void) sweep(h, false, false, now);
-		(void) usleep(WATCH_EVERY);
+		clock_rest(WATCH_EVERY);
 	}
 	return NULL;
 }
@@ -600,6 +602,6 @@ void http_stop(struct http *h, int64_t limit_us)
 
 	atomic_store(&h->closing, true);
 	while (sweep(h, true, true, clock_mono()) > 0 && clock_mono() < until)
-		(void) usleep(10 * MS);
+		clock_rest(10 * MS);
 	let_go(h);
 }

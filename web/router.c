@@ -4,6 +4,7 @@
  * Must not do I/O, know a call or allocate but in the message's arena.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include "web/router.h"
 
@@ -146,12 +147,12 @@ static bool strip(struct str *path, const char *prefix)
 
 static void allow(struct match *m, const struct node *n)
 {
+	size_t at = 0;
+
 	for (int i = 0; i < METHODS; i++)
-		if (n->route[i] != NULL) {
-			if (m->allow[0] != '\0')
-				strcat(m->allow, ", ");
-			strcat(m->allow, i == GET ? "GET, HEAD" : method_name[i]);
-		}
+		if (n->route[i] != NULL)
+			at += (size_t) snprintf(m->allow + at, sizeof m->allow - at, "%s%s", at ? ", " : "",
+						i == GET ? "GET, HEAD" : method_name[i]);
 }
 
 /* /health and the like, with or without a base path. */
@@ -160,7 +161,7 @@ static bool is_own(struct str path, bool based, struct match *m)
 	for (size_t i = 0; i < COUNT(own); i++)
 		if (str_eq(path, str_of(own[i].path)) && (!based || own[i].own == OWN_HEALTH)) {
 			m->own = own[i].own;
-			strcpy(m->allow, "GET, HEAD");
+			(void) snprintf(m->allow, sizeof m->allow, "GET, HEAD");
 			return true;
 		}
 	return false;

@@ -6,7 +6,6 @@
  */
 #include <assert.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -300,11 +299,6 @@ static void restart_parts_of(struct mailbox *m, const struct mail *mail, size_t 
 			read_anew(m, mail[i].partition, "cursor moved");
 }
 
-static void pause_ms(int ms)
-{
-	(void) poll(NULL, 0, ms);
-}
-
 /*
  * Has mails decided and answered, in order.  Poison is bisected until it stands alone, and then is
  * a dead letter.  False: the session is lost, and what became of the rest is not known.
@@ -349,7 +343,7 @@ static bool settle(struct mailbox *m, struct mail *mail, size_t n)
 			continue;
 		}
 		metric_add(METRIC_booking_retries, NULL, 1);
-		pause_ms(50);
+		clock_rest(50 * MS);
 	}
 }
 
@@ -391,7 +385,7 @@ static void connect_session(struct mailbox *m)
 	if (owner_open(fresh_ctx(m), &m->owner, m->url, why).code) {
 		warn("database_away", why);
 		for (int i = 0; i < 10 && !m->stop; i++)
-			pause_ms(RETRY_MS / 10);
+			clock_rest(RETRY_MS * MS / 10);
 		return;
 	}
 	m->up = true;

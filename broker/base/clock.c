@@ -13,6 +13,13 @@ static int64_t now(clockid_t id)
 int64_t clock_wall(void) { return now(CLOCK_REALTIME); }
 int64_t clock_mono(void) { return now(CLOCK_MONOTONIC); }
 
+void clock_rest(int64_t us)
+{
+	const struct timespec t = { .tv_sec = us / SECOND, .tv_nsec = us % SECOND * 1000 };
+
+	(void) clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+}
+
 int64_t clock_left(int64_t deadline)
 {
 	if (deadline == 0)

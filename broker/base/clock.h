@@ -13,5 +13,6 @@
 
 int64_t clock_wall(void);		/* since 1970, UTC */
 int64_t clock_mono(void);
+void    clock_rest(int64_t us);		/* for loops that look again now and then */
 int64_t clock_left(int64_t deadline);	/* 0 when it has passed; INT64_MAX for deadline 0 */
 #endif

@@ -49,7 +49,7 @@ size_t digest_text(const void *bytes, size_t n, char *out)
 /* The library takes some bytes beyond ASCII for digits, so what was read is written again. */
 bool digest_bytes(struct str text, void *out, size_t n)
 {
-	char again[DIGEST_TEXT_MAX];
+	char again[DIGEST_TEXT_MAX] = "";
 	size_t got = 0;
 
 	assert((4 * n + 2) / 3 < sizeof again);

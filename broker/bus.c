@@ -528,6 +528,13 @@ static struct bus *bus_new(void)
 	return b;
 }
 
+/* By default a lock of the library's is tried two thousand times before its thread sleeps: on few
+ * processors that only keeps from running whoever holds it. */
+__attribute__((constructor)) static void settle_in(void)
+{
+	(void) nats_Open(0);
+}
+
 err_t bus_open(const char *urls, const char *name, struct bus **out, char *why)
 {
 	struct bus *b = bus_new();

@@ -9,10 +9,10 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -59,7 +59,6 @@ static int free_port(void)
 /* Again on the same port and the same data after nats_stop. */
 static void nats_start(void)
 {
-	extern char **environ;
 	char port[8], log[64];
 
 	if (nats.port == 0) {
@@ -74,7 +73,13 @@ static void nats_start(void)
 		(char[]) { "-p" }, port, (char[]) { "-js" }, (char[]) { "-sd" }, nats.folder,
 		(char[]) { "-l" }, log, NULL };
 
-	assert_int_equal(posix_spawnp(&nats.pid, "nats-server", NULL, NULL, argv, environ), 0);
+	nats.pid = fork();
+	if (nats.pid == 0) {
+		(void) prctl(PR_SET_PDEATHSIG, SIGKILL);	/* also when the test crashes */
+		(void) execvp(argv[0], argv);
+		_exit(127);
+	}
+	assert_true(nats.pid > 0);
 	EVENTUALLY(10, nats_listens());
 }
 

@@ -154,7 +154,8 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 	TRY(db_send(c, Q_booking_read_appointments, &keys));
 	TRY(db_send(c, Q_booking_read_requests, &keys));
 	TRY(db_send(c, Q_booking_fresh_appointments, &keys));
-	TRY(db_send(c, Q_booking_fresh_slots, &keys));
+	if (keys.slot_ids > 0)
+		TRY(db_send(c, Q_booking_fresh_slots, &keys));
 	TRY(db_flush(c));
 
 	TRY(db_take(c, Q_core_begin_write, NULL, NULL));
@@ -166,7 +167,8 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 	TAKE_ROWS(c, Q_booking_read_appointments, g->appointments, g->nappointments, n);
 	TRY(take_requests(c, g, n));
 	TRY(take_fresh(c, Q_booking_fresh_appointments, CALL_booking_book, mail, n));
-	TRY(take_fresh(c, Q_booking_fresh_slots, CALL_booking_open, mail, n));
+	if (keys.slot_ids > 0)
+		TRY(take_fresh(c, Q_booking_fresh_slots, CALL_booking_open, mail, n));
 	TRY(db_end(c));
 
 	g->now = moment->now;

@@ -1,5 +1,6 @@
 /* digest.c - see digest.h.  Must not keep a key. */
 #include <assert.h>
+#include <pthread.h>
 #include <sodium.h>
 #include "broker/base/digest.h"
 
@@ -7,7 +8,10 @@ enum { DIGEST_TEXT_MAX = 128 };
 
 __attribute__((constructor)) static void settle_in(void)
 {
+	/* A generator of the thread's own, seeded by the kernel: ids are drawn for each request. */
+	assert(randombytes_set_implementation(&randombytes_internal_implementation) == 0);
 	assert(sodium_init() >= 0);
+	assert(pthread_atfork(NULL, NULL, randombytes_stir) == 0);
 }
 
 struct digest digest_of(struct str key, const struct str *parts, size_t nparts)

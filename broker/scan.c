@@ -2,7 +2,6 @@
 #include <string.h>
 #include "broker/scan.h"
 
-enum { DEPTH = 16 };
 struct at { const char *p, *end; };
 
 static bool value(struct at *, int depth);
@@ -104,7 +103,7 @@ static bool several(struct at *a, char close, bool named, int depth)
 static bool value(struct at *a, int depth)
 {
 	blank(a);
-	if (a->p == a->end || depth > DEPTH)
+	if (a->p == a->end || depth > SCAN_DEPTH)
 		return false;
 	switch (*a->p) {
 	case '{': return several(a, '}', true, depth);
@@ -251,6 +250,26 @@ bool scan_text(struct arena *mem, struct str json, const char *path, struct str 
 	}
 	*out = (struct str) { text, (size_t) (to - text) };
 	return str_points(*out) >= 0;
+}
+
+bool scan_is_shallow(struct str s)
+{
+	bool quoted = false;
+	int depth = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		const char c = s.p[i];
+
+		if (c == '"')
+			quoted = !quoted;
+		else if (quoted)
+			i += c == '\\';
+		else if ((c == '{' || c == '[') && ++depth > SCAN_DEPTH)
+			return false;
+		else if (c == '}' || c == ']')
+			depth--;
+	}
+	return true;
 }
 
 void scan_quote(struct buf *b, struct str s)

@@ -3,7 +3,8 @@
  * acknowledgements, answers of JetStream's API, faults in a header.
  *
  * Nothing is built and nothing allocated; the text is checked against RFC 8259 as far as it is
- * passed over.  What clients send is not read here but by broker/msg.c.
+ * passed over.  What clients send is not read here but by broker/msg.c; only how deep it goes is
+ * seen here, before a library that recurses gets it.
  */
 #ifndef BROKER_SCAN_H
 #define BROKER_SCAN_H
@@ -17,6 +18,11 @@ bool scan_int(struct str json, const char *path, int64_t *);
 bool scan_text(struct arena *, struct str json, const char *path, struct str *);
 /* The next element of an array; *at begins as 0.  false: no more, or no array. */
 bool scan_item(struct str array, size_t *at, struct str *item);
+
+/* Whether nothing nests deeper than SCAN_DEPTH, in text that may be no JSON at all: what a parser
+ * makes of it before it finds that out nests no deeper either. */
+enum { SCAN_DEPTH = 16 };
+bool scan_is_shallow(struct str);
 
 /* A JSON string with its quotes; what is no UTF-8 becomes question marks. */
 void scan_quote(struct buf *, struct str);

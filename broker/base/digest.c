@@ -4,8 +4,6 @@
 #include <sodium.h>
 #include "broker/base/digest.h"
 
-enum { DIGEST_TEXT_MAX = 128 };
-
 __attribute__((constructor)) static void settle_in(void)
 {
 	/* A generator of the thread's own, seeded by the kernel: ids are drawn for each request. */
@@ -50,15 +48,15 @@ size_t digest_text(const void *bytes, size_t n, char *out)
 	return size - 1;
 }
 
-/* The library takes some bytes beyond ASCII for digits, so what was read is written again. */
+/* The library itself refuses bits beyond the end, but takes some bytes beyond ASCII for digits. */
 bool digest_bytes(struct str text, void *out, size_t n)
 {
-	char again[DIGEST_TEXT_MAX] = "";
 	size_t got = 0;
 
-	assert((4 * n + 2) / 3 < sizeof again);
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char) text.p[i] > 0x7f)
+			return false;
 	return text.n == (4 * n + 2) / 3 &&
 	       sodium_base642bin(out, n, text.p, text.n, NULL, &got, NULL,
-				 sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 && got == n &&
-	       str_eq(text, (struct str) { again, digest_text(out, n, again) });
+				 sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 && got == n;
 }

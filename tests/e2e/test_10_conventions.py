@@ -1,4 +1,6 @@
 """What holds for every route: probes, errors, tokens, headers, hostile requests."""
+import base64
+import json
 import os
 import re
 import signal
@@ -8,9 +10,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stack import ROOT, Stack, User, wait_until
+from stack import ROOT, Stack, User, at_once, wait_until
 
 PREFIXES = ("", "/user-service", "/scheduler-service", "/appointment-service")
+ORIGIN = "https://clinic.example"
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A stack whose processes are killed here."""
+    with Stack(HEALTHMED_CORS_ORIGINS=ORIGIN) as running:
+        yield running
 
 
 @pytest.mark.parametrize("prefix", PREFIXES + ("/appointment-creator-service", "/review-processor-service"))
@@ -27,18 +37,44 @@ def test_a_gateway_lives_and_is_ready_and_names_what_it_depends_on(stack):
     assert all(c["well"] for c in checks)
 
 
-def test_a_dead_actor_shows_in_the_verbose_probe_alone():
-    with Stack() as stack:
-        stack.kill("actor-schedules")
-        wait_until(lambda: stack.http("GET", "//readyz?verbose").status == 503, 5, "the probe notices")
-        verbose = stack.http("GET", "//readyz?verbose").json
+def test_a_dead_actor_shows_in_the_verbose_probe_alone(own):
+    own.kill("actor-schedules")
+    try:
+        wait_until(lambda: own.http("GET", "//readyz?verbose").status == 503, 5, "the probe notices")
+        verbose = own.http("GET", "//readyz?verbose").json
         assert [c["name"] for c in verbose["checks"] if not c["well"]] == ["schedules"]
-        assert stack.http("GET", "//readyz").status == 200
+        assert own.http("GET", "//readyz").status == own.http("GET", "//livez").status == 200
+    finally:
+        own.start("actor-schedules")
+    assert own.http("GET", "//readyz?verbose").status == 200
+
+
+def test_public_keys_are_told_and_nothing_private(stack):
+    keys = stack.http("GET", "//.well-known/jwks.json").json["keys"]
+    assert keys
+    for key in keys:
+        assert set(key) == {"kty", "crv", "alg", "use", "kid", "x", "y"}
+        assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", "ES256")
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_base_path_serves_the_same_routes(stack, prefix):
-    assert stack.http("GET", f"/{prefix}/api/v1/users/me").status == 401
+    base = f"/{prefix}/api/v1"
+    assert stack.http("GET", base + "/users/me").status == 401
+    doctor, slots = stack.doctor_with_slots(2)
+    names = {"email": doctor.email, "password": doctor.password}
+    for alias in ("/users/login", "/auth/login"):
+        token = stack.http("POST", base + alias, names).json["token"]
+    page = stack.http("GET", base + "/schedules?limit=1", token=token)
+    assert [s["id"] for s in page.json] == slots[:1]
+    link = re.fullmatch(r'<([^>]*)>; rel="next"', page.headers["Link"])[1]
+    assert link.startswith(f"{prefix}/api/v1/schedules?limit=1&cursor=")
+    assert [s["id"] for s in stack.http("GET", "/" + link, token=token).json] == slots[1:]
+
+
+def test_a_service_that_had_no_routes_still_has_none(stack):
+    for prefix in ("/appointment-creator-service", "/review-processor-service", "/another-service"):
+        assert stack.http("GET", f"/{prefix}/api/v1/users/me").code == "not_found"
 
 
 def rows():
@@ -73,6 +109,67 @@ def test_every_role_on_every_route_is_let_through_or_not_as_its_call_says(stack)
             assert answer.status not in (401, 500) or auth == "PUBLIC", (method, path, role, answer)
 
 
+def filled(path):
+    return re.sub(r"\{\w+\}", "987654321", path)
+
+
+def token_for(stack, call):
+    role = "doctor" if "doctor" in roles()[call] else "patient"
+    return stack.token(role, 10**9)
+
+
+def test_every_other_method_is_405_and_allow_names_those_there_are(stack):
+    allowed = {}
+    for method, path, _, _ in rows():
+        allowed.setdefault(path, set()).update({"GET", "HEAD"} if method == "GET" else {method})
+    for path in ("//health", "//livez", "//readyz", "//.well-known/jwks.json"):
+        allowed[path] = {"GET", "HEAD"}
+    assert "/users/me" in allowed
+    for path, methods in allowed.items():
+        for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - methods:
+            answer = stack.http(method, filled(path))
+            if answer.code == "not_found" or answer.status == 401:  # the path is also one with a parameter
+                continue
+            assert (answer.status, answer.code) == (405, "method_not_allowed"), (method, path, answer)
+            assert {m.strip() for m in answer.headers["Allow"].split(",")} == methods, (method, path)
+
+
+def test_every_route_refuses_what_it_cannot_read(stack):
+    for method, path, _, call in rows():
+        token, at = token_for(stack, call), filled(path)
+        unknown = stack.http(method, at + "?frm=1", {} if method == "POST" else None, token)
+        assert (unknown.status, unknown.code) == (400, "unreadable"), (path, unknown)
+        assert unknown.json["errors"][0]["field"] == "frm"
+        if method == "GET":
+            assert stack.http(method, at, {}, token).code == "unreadable", path     # a body
+            continue
+        for wrong in ("text/plain", "application/json; charset=latin1", "application/x-www-form-urlencoded"):
+            answer = stack.http(method, at, b"{}", token, {"Content-Type": wrong})
+            assert (answer.status, answer.code) == (415, "unsupported_media_type"), (path, wrong)
+        assert stack.http(method, at, b'{"a":"' + b"x" * 70000 + b'"}', token).code == "too_large", path
+        assert stack.http(method, at, b'{"a":', token).code == "unreadable", path
+        assert stack.http(method, at, None, token).code == "invalid", path          # no body: all is missing
+        if call != "users_login":                                                   # it changes nothing
+            for key in ("", "x" * 65, "a b", "caf\xe9"):
+                answer = stack.http(method, at, {}, token, {"Idempotency-Key": key})
+                assert (answer.status, answer.code) == (400, "unreadable"), (path, key)
+                assert answer.json["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_head_is_get_without_the_body(stack):
+    patient = stack.patient()
+    whole, head = stack.get("/users/me", patient), stack.http("HEAD", "/users/me", token=patient)
+    assert (head.status, head.body) == (200, b"")
+    for name in ("Content-Length", "Content-Type", "ETag"):
+        assert head.headers[name] == whole.headers[name]
+
+
+def test_no_answer_may_be_kept_by_a_proxy_or_guessed_about_by_a_browser(stack):
+    for answer in (stack.get("/users/me", stack.patient()), stack.get("/users/me"), stack.get("/nothing")):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_a_problem_has_its_form(stack):
     answer = stack.get("/users/me")
     assert answer.status == 401 and answer.code == "no_token"
@@ -94,11 +191,49 @@ def test_a_token_that_is_wrong_expired_or_of_another_key_is_401(stack):
     wait_until(lambda: stack.get("/users/me", short).code == "bad_token", 4, "a token expires")
 
 
+def part(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def test_a_token_that_somebody_made_himself_is_401(stack, own):
+    good = stack.token("patient", 1)
+    head, body, signature = good.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "=="))
+    header = json.loads(base64.urlsafe_b64decode(head + "=="))
+    forged = [
+        ".".join((part({**header, "alg": "none"}), body, "")),
+        ".".join((part({**header, "alg": "none"}), body, signature)),
+        ".".join((part({**header, "alg": "HS256"}), body, signature)),
+        ".".join((part({**header, "kid": "../../etc/passwd"}), body, signature)),
+        ".".join((head, part({**claims, "role": "doctor"}), signature)),
+        ".".join((head, part({**claims, "sub": "2"}), signature)),
+        own.token("patient", 1),                                    # of another installation
+        ".".join((deep := base64.urlsafe_b64encode(b"[" * 1500).decode(), body, signature)),
+        ".".join((head, deep, signature)),
+    ]
+    for token in forged:
+        answer = stack.get("/users/me", token)
+        assert (answer.status, answer.code) == (401, "bad_token"), token
+
+
+def test_what_is_no_bearer_token_is_none(stack):
+    token = stack.patient().token
+    for value in ("", "Bearer", "Basic eDp5", token, f"Token {token}"):
+        answer = stack.http("GET", "/users/me", headers={"Authorization": value})
+        assert (answer.status, answer.code) == (401, "no_token"), value
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert stack.http("GET", "/users/me", headers={"Authorization": f"bearer {token}"}).status == 200
+
+
 def test_a_trace_is_taken_over_and_told(stack):
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     answer = stack.http("GET", "/users/me", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     assert answer.headers["X-Request-Id"] == trace == answer.json["trace_id"]
     assert re.fullmatch("[0-9a-f]{32}", stack.get("/users/me").headers["X-Request-Id"])
+    assert len({stack.get("/users/me").headers["X-Request-Id"] for _ in range(20)}) == 20
+    for wrong in ("00-" + "0" * 32 + "-00f067aa0ba902b7-01", f"00-{trace}", "x" * 300, f"00-{trace.upper()}-00f067aa0ba902b7-01"):
+        told = stack.http("GET", "/users/me", headers={"traceparent": wrong}).headers["X-Request-Id"]
+        assert re.fullmatch("[0-9a-f]{32}", told) and told != trace, wrong
 
 
 def test_addresses_and_methods_that_are_none(stack):
@@ -116,6 +251,12 @@ def test_bodies_that_cannot_be_read(stack):
     for body in (b"{", b"[]", b"7", b'{"schedule_id":1,"schedule_id":2}', b'{"schedule_id":"\xff"}'):
         answer = stack.http("POST", "/appointments", body, patient)
         assert (answer.status, answer.code) == (400, "unreadable"), body
+    hostile = (b"\xef\xbb\xbf{}", b"{} {}", b'{"schedule_id":1e999,"doctor_id":1}', b'{"schedule_id":NaN,"doctor_id":1}',
+               b'{"schedule_id":9223372036854775808,"doctor_id":1}', b'{"a":' * 3000, b"[" * 60000,
+               b'{"a":"\\ud800"}', b'{"a\\u0000b":1}', b'{"a":"\\u0000"}', b"{'schedule_id':1}", b'{"schedule_id":01}', b"\x00")
+    for body in hostile:
+        answer = stack.http("POST", "/appointments", body, patient)
+        assert (answer.status, answer.code) in ((400, "unreadable"), (413, "too_large")), (body[:40], answer)
     large = b'{"schedule_id":1,"doctor_id":"' + b"x" * 70000 + b'"}'
     answer = stack.http("POST", "/appointments", large, patient)
     assert (answer.status, answer.code) == (413, "too_large")
@@ -150,12 +291,17 @@ def test_an_idempotency_key_is_1_to_64_visible_characters(stack):
 
 
 def test_limits_of_an_address_are_kept_and_say_when_to_come_back():
-    with Stack(HEALTHMED_LIMIT_LOGINS="3", HEALTHMED_LIMIT_REGISTRATIONS="2") as stack:
+    with Stack(HEALTHMED_LIMIT_LOGINS="3", HEALTHMED_LIMIT_REGISTRATIONS="2", HEALTHMED_LIMIT_REQUESTS="40") as stack:
         body = {"email": "nobody@test.example", "password": "wrong-password"}
         answers = [stack.http("POST", "/users/login", body) for _ in range(4)]
         assert [a.status for a in answers] == [401, 401, 401, 429]
         assert answers[3].code == "too_many_requests" and int(answers[3].headers["Retry-After"]) >= 1
         assert [stack.post("/users").status for _ in range(3)] == [422, 422, 429]
+        assert stack.get("/users/me").status == 401                 # other routes go on
+        answers = [stack.get("/users/me") for _ in range(50)]
+        assert [a.status for a in answers[:30]] == [401] * 30
+        assert answers[-1].code == "too_many_requests" and int(answers[-1].headers["Retry-After"]) >= 1
+        assert stack.admin("gateway", "/livez")[0] == 200           # probes of the admin address are not counted
 
 
 def raw(stack, text):
@@ -182,57 +328,150 @@ def raw(stack, text):
     ("a signed length", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}"),
     ("a NUL in the path", b"GET /api/v1/users%00 HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("bare line feeds", b"GET /health HTTP/1.1\nHost: a\n\n"),
+    ("a bare line feed", b"GET /health HTTP/1.1\r\nHost: a\nX: b\r\n\r\n"),
+    ("chunks", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("an odd encoding", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n"),
+    ("a length with letters", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length: 5abc\r\n\r\n{}   "),
+    ("a negative length", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"),
+    ("a list of lengths", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\n{}"),
+    ("an endless length", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+    ("a folded line", b"GET /health HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n"),
+    ("a space before the colon", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nContent-Length : 2\r\n\r\n{}"),
+    ("no host", b"GET /health HTTP/1.1\r\n\r\n"),
+    ("two keys", b"POST /api/v1/users HTTP/1.1\r\nHost: a\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 2\r\n\r\n{}"),
+    ("two tokens", b"GET /api/v1/users/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"),
+    ("no request", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
+    ("a method of its own", b"FOO /health HTTP/1.1\r\nHost: a\r\n\r\n"),
 ])
 def test_an_ambiguous_request_is_400_and_ends_its_connection(stack, name, text):
-    data, closed = raw(stack, text)
+    smuggled = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    data, closed = raw(stack, text + smuggled)
     assert data.startswith(b"HTTP/1.1 400"), (name, data[:200])
-    assert closed
+    assert closed and data.count(b"HTTP/1.1 ") == 1 and b'"code":"unreadable"' in data
 
 
-def test_origins_are_answered_as_configured():
-    with Stack(HEALTHMED_CORS_ORIGINS="https://clinic.example") as stack:
-        ask = {"Origin": "https://clinic.example", "Access-Control-Request-Method": "POST"}
-        answer = stack.http("OPTIONS", "/appointments", headers=ask)
-        assert answer.status == 204
-        assert answer.headers["Access-Control-Allow-Origin"] == "https://clinic.example"
-        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
-        other = stack.http("OPTIONS", "/appointments", headers={**ask, "Origin": "https://evil.example"})
-        assert other.headers.get("Access-Control-Allow-Origin") is None
-        assert stack.http("GET", "/users/me").headers.get("Access-Control-Allow-Origin") is None
+def test_an_endless_address_or_header_is_refused_and_the_gateway_goes_on(stack):
+    for text in (b"GET /" + b"a" * 40000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+                 b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 40000 + b"\r\n\r\n",
+                 b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 2000 + b"\r\n"):
+        try:
+            data, closed = raw(stack, text)
+        except ConnectionError:                 # closed before all had come
+            continue
+        assert closed and (data == b"" or data.startswith(b"HTTP/1.1 4")), data[:100]
+    assert stack.http("GET", "//health").status == 200
 
 
-def test_a_gateway_that_is_told_to_end_cuts_no_request():
-    with Stack() as stack:
-        doctor, slots = stack.doctor_with_slots(60, minutes=10)
-        people = [stack.patient() for _ in range(6)]
-        answers, failures, ended = [], [], threading.Event()
+def test_two_requests_at_once_on_a_connection_are_answered_in_order(stack):
+    one = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    at = urlsplit(stack.url)
+    with socket.create_connection((at.hostname, at.port), 10) as s:
+        s.sendall(one + one + last)
+        data = b""
+        while more := s.recv(65536):
+            data += more
+    assert re.findall(rb"HTTP/1\.1 (\d+)", data) == [b"200", b"200", b"404"]
 
-        def client(i):
-            for slot in slots[i::6]:
-                try:
-                    answers.append(stack.post("/appointments", people[i], schedule_id=slot, doctor_id=doctor.id))
-                except OSError as e:
-                    if not ended.is_set():      # refused, before anything was sent, is what a proxy expects
-                        failures.append(e)
-                    return
-        clients = [threading.Thread(target=client, args=(i,)) for i in range(6)]
-        for c in clients:
-            c.start()
-        wait_until(lambda: len(answers) > 5, 5, "the load runs")
-        ended.set()
-        gateway = stack.pid("gateway")
-        os.kill(gateway, signal.SIGTERM)
-        for c in clients:
-            c.join()
-        wait_until(lambda: not os.path.exists(f"/proc/{gateway}"), 10, "the gateway is gone")
-        assert not failures
-        assert {a.status for a in answers} == {201}
-        booked = stack.sql("SELECT count(*) FROM agenda.appointment")[0][0]
-        assert booked == len(answers)
-        stack.up()
-        stack.verify()
+
+def test_origins_are_answered_as_configured(stack, own):
+    ask = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    answer = own.http("OPTIONS", "/appointments", headers=ask)
+    assert answer.status == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    for evil in ("https://evil.example", ORIGIN + ".evil.example", "null", ORIGIN.upper()):
+        other = own.http("OPTIONS", "/appointments", headers={**ask, "Origin": evil})
+        assert other.headers.get("Access-Control-Allow-Origin") is None, evil
+    assert own.http("GET", "/users/me").headers.get("Access-Control-Allow-Origin") is None
+    assert own.http("GET", "/users/me", headers={"Origin": ORIGIN}).headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert stack.http("OPTIONS", "/appointments", headers=ask).status == 405         # none by default
 
 
 def test_user_who_does_not_exist_any_more_is_not_found(stack):
     ghost = User(10**12, stack.token("patient", 10**12), "patient")
     assert stack.get("/users/me", ghost).code == "not_found"
+
+
+def test_a_gateway_that_is_told_to_end_cuts_no_request(own):
+    doctor, slots = own.doctor_with_slots(60, minutes=10)
+    people = [own.patient() for _ in range(6)]
+    answers, failures, ended = [], [], threading.Event()
+
+    def client(i):
+        for slot in slots[i::6]:
+            try:
+                answers.append(own.post("/appointments", people[i], schedule_id=slot, doctor_id=doctor.id))
+            except OSError as e:
+                if not ended.is_set():      # refused, before anything was sent, is what a proxy expects
+                    failures.append(e)
+                return
+    clients = [threading.Thread(target=client, args=(i,)) for i in range(6)]
+    for c in clients:
+        c.start()
+    wait_until(lambda: len(answers) > 5, 5, "the load runs")
+    ended.set()
+    gateway = own.pid("gateway")
+    os.kill(gateway, signal.SIGTERM)
+    for c in clients:
+        c.join()
+    wait_until(lambda: not os.path.exists(f"/proc/{gateway}"), 10, "the gateway is gone")
+    assert not failures
+    assert {a.status for a in answers} == {201}
+    booked = own.sql("SELECT count(*) FROM agenda.appointment")[0][0]
+    assert booked == len(answers)
+    own.up()
+    own.verify()
+
+
+def test_requests_that_wait_and_bodies_half_sent_are_answered_by_a_gateway_that_ends(own):
+    doctor, slots = own.doctor_with_slots(5, days=40)
+    people = [own.patient() for _ in range(5)]
+    at, gateway, worker = urlsplit(own.url), own.pid("gateway"), own.pid("actor-booking")
+    answers = [None] * 4
+    body = json.dumps({"schedule_id": slots[4], "doctor_id": doctor.id}).encode()
+    head = (f"POST /api/v1/appointments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {people[4].token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+
+    def wait(i):
+        answers[i] = own.http("POST", "/appointments", {"schedule_id": slots[i], "doctor_id": doctor.id}, people[i])
+
+    waiting = [threading.Thread(target=wait, args=(i,)) for i in range(4)]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with socket.create_connection((at.hostname, at.port), 10) as half:
+            half.sendall(head + body[:5])
+            for w in waiting:
+                w.start()
+            wait_until(lambda: own.metric("gateway", "http_waiting") == 4, 5, "four wait for their outcomes")
+            os.kill(gateway, signal.SIGTERM)
+            wait_until(lambda: "draining" in own.log("gateway").splitlines()[-1], 5, "the gateway drains")
+            assert own.admin("gateway", "/readyz")[0] == 503        # nobody new is sent there
+            os.kill(worker, signal.SIGCONT)
+            half.sendall(body[5:])
+            data = b""
+            while more := half.recv(65536):
+                data += more
+        for w in waiting:
+            w.join()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert data.startswith(b"HTTP/1.1 201") and data.endswith(b"}"), data[:300]
+    assert [a.status for a in answers] == [201] * 4, answers
+    wait_until(lambda: not os.path.exists(f"/proc/{gateway}"), 10, "the gateway is gone")
+    assert '"stopped"' in own.log("gateway")
+    own.up()
+    own.verify()
+
+
+def test_a_hundred_requests_that_never_end_do_not_stop_a_gateway(stack):
+    """Who sends half a request line has a thread for a while, and no more than that."""
+    at = urlsplit(stack.url)
+    held = [socket.create_connection((at.hostname, at.port), 10) for _ in range(100)]
+    try:
+        for s in held:
+            s.sendall(b"POST /api/v1/users HTT")
+        assert {a.status for a in at_once(20, lambda i: stack.http("GET", "//health"))} == {200}
+    finally:
+        for s in held:
+            s.close()

@@ -2,7 +2,9 @@
 import re
 import uuid
 
-from stack import cpf
+import pytest
+
+from stack import at_once, cpf
 
 ADDRESS = {"street": "Rua A", "number": "10", "neighborhood": "Centro", "city": "Belo Horizonte", "state": "mg",
            "zip": "30110-000"}
@@ -62,6 +64,79 @@ def test_what_belongs_to_a_role_is_required_of_it_and_refused_to_the_other(stack
     assert register(stack, cheap).json["errors"][0]["field"] == "doctor.price"
     cheap["doctor"]["price"] = 1.005
     assert register(stack, cheap).status in (400, 422)
+
+
+@pytest.mark.parametrize("field,value,code", [
+    ("full_name", "x" * 4, "too_short"), ("full_name", "x" * 256, "too_long"), ("full_name", "     ", "malformed"),
+    ("full_name", "two\nlines", "malformed"), ("full_name", 12345, "malformed"), ("full_name", None, "missing"),
+    ("email", "nobody", "malformed"), ("email", "a@b", "malformed"), ("email", "a b@test.example", "malformed"),
+    ("email", "a@-test.example", "malformed"), ("email", "a@test..example", "malformed"),
+    ("email", "x" * 65 + "@test.example", "malformed"), ("email", "a@" + "x" * 254 + ".br", "too_long"),
+    ("password", "x" * 7, "too_short"), ("password", "x" * 129, "too_long"), ("password", ["x"], "malformed"),
+    ("phone", "1234", "too_short"), ("phone", "x" * 256, "too_long"),
+    ("document_id", "1" * 10, "too_short"), ("document_id", "00000000000", "malformed"),
+    ("role", "admin", "not_allowed"), ("role", "Patient", "not_allowed"), ("role", 1, "not_allowed"),
+    ("doctor.medical_id", "1-MG", "too_short"), ("doctor.specialty", "x", "too_short"),
+    ("doctor.price", 0, "too_small"), ("doctor.price", -5, "too_small"), ("doctor.price", 1e13, "malformed"),
+    ("doctor.price", 10**10, "too_large"), ("doctor.price", 99.999, "malformed"), ("doctor.price", "100", "malformed"),
+    ("doctor.price", None, "missing"),
+    ("address.state", "M1", "malformed"), ("address.state", "MGX", "too_long"), ("address.zip", "30110-00x", "malformed"),
+    ("address.zip", "3011000", "too_short"), ("address.street", "", "too_short"), ("address.number", "x" * 21, "too_long"),
+    ("address.city", None, "missing"),
+])
+def test_a_field_out_of_its_bounds_is_named(stack, field, value, code):
+    sent = doctor(address=dict(ADDRESS))
+    at, name = (sent[field.split(".")[0]], field.split(".")[1]) if "." in field else (sent, field)
+    at[name] = value
+    answer = register(stack, sent)
+    assert (answer.status, answer.code) == (422, "invalid"), answer
+    assert [(e["field"], e["code"]) for e in answer.json["errors"]] == [(field, code)]
+
+
+def test_the_very_bounds_are_inside(stack):
+    sent = doctor(full_name="É" * 255, password="ç" * 128, phone="12345", address=dict(ADDRESS, number="x" * 20))
+    sent["doctor"].update(specialty="ab", price=9999999999.99)
+    answer = register(stack, sent)
+    assert answer.status == 201, answer
+    assert answer.json["full_name"] == "É" * 255 and b'"price":9999999999.99' in answer.body
+    sent = doctor(full_name="12345", password="x" * 8)
+    sent["doctor"]["price"] = 1
+    answer = register(stack, sent)
+    assert answer.status == 201 and b'"price":1.00' in answer.body, answer
+
+
+def test_faults_of_all_parts_are_told_at_once(stack):
+    sent = doctor(email="nobody", document_id="11111111111", phone="a\tb\tc", address=dict(ADDRESS, state="1!", zip="x" * 8))
+    answer = register(stack, sent)
+    assert [e["field"] for e in answer.json["errors"]] == ["phone", "email", "document_id", "address.state", "address.zip"]
+
+
+def test_text_comes_back_as_it_was_sent(stack):
+    sent = body(full_name="Zoë \"O'Neil\" \\ </script> 😀 ; DROP TABLE", phone="%00 {} $1 :name")
+    told = register(stack, sent)
+    assert told.status == 201 and told.json["full_name"] == sent["full_name"] and told.json["phone"] == sent["phone"]
+    assert stack.get("/users/me", stack.token("patient", told.json["id"])).json == told.json
+    assert told.headers["Location"] == "/api/v1/users/me"
+
+
+def test_what_a_client_may_not_say_is_passed_over(stack):
+    sent = body(id=1, created_at="2020-01-01T00:00:00Z", password_hash="x", avg_rating=5)
+    answer = register(stack, sent)
+    assert answer.status == 201 and answer.json["id"] != 1
+    assert not answer.json["created_at"].startswith("2020")
+
+
+def test_of_registrations_of_one_email_at_once_one_succeeds(stack):
+    same = f"{uuid.uuid4().hex[:12]}@test.example"
+    answers = at_once(8, lambda i: register(stack, body(email=same)))
+    assert sorted((a.status, a.code) for a in answers if a.status != 201) == [(409, "identity_in_use")] * 7
+
+
+def test_a_refused_registration_leaves_its_key_free_or_says_the_same(stack):
+    taken, head = stack.patient(), {"Idempotency-Key": "refused-once"}
+    sent = body(email=taken.email)
+    first, again = (stack.http("POST", "/users", sent, headers=head) for _ in range(2))
+    assert (first.status, first.code) == (again.status, again.code) == (409, "identity_in_use")
 
 
 def test_an_account_in_use_is_a_conflict_that_does_not_say_which_part(stack):
@@ -124,6 +199,60 @@ def test_a_login_needs_exactly_one_name(stack):
     assert stack.http("POST", "/users/login", {"password": "x" * 8}).status == 422
     both = {"email": "a@test.example", "document_id": "1", "password": "x" * 8}
     assert stack.http("POST", "/users/login", both).status == 422
+    assert stack.http("POST", "/users/login", {"email": "a@test.example"}).json["errors"][0]["field"] == "password"
+
+
+def test_a_document_logs_in_with_and_without_its_mask(stack):
+    p = stack.patient()
+    d = p.document_id
+    for name in (d, f"{d[:3]}.{d[3:6]}.{d[6:9]}-{d[9:]}"):
+        answer = stack.http("POST", "/users/login", {"document_id": name, "password": p.password})
+        assert answer.status == 200, answer
+        assert stack.get("/users/me", answer.json["token"]).json["id"] == p.id
+    for name in ({"document_id": "0"}, {"medical_id": d}, {"email": "' OR 1=1 --"}):
+        assert stack.http("POST", "/users/login", {**name, "password": p.password}).code == "bad_credentials"
+
+
+def test_guesses_at_an_account_that_does_not_exist_are_limited_alike(stack):
+    nobody = {"email": f"{uuid.uuid4().hex}@test.example", "password": "guess-after-guess"}
+    p = stack.patient()
+    somebody = {"email": p.email, "password": "guess-after-guess"}
+    statuses = [[stack.http("POST", "/users/login", who).status for _ in range(11)] for who in (nobody, somebody)]
+    assert statuses[0] == statuses[1] and statuses[0][0] == 401 and statuses[0][-1] == 429
+    right = stack.http("POST", "/users/login", {"email": p.email, "password": p.password})
+    assert right.status == 429                              # the right one hides among the guesses
+    assert stack.http("POST", "/users/login", {"document_id": p.document_id, "password": p.password}).status == 200
+
+
+def test_logs_and_metrics_name_nobody(stack):
+    sent = doctor(address=ADDRESS)
+    made = register(stack, sent)
+    assert made.status == 201
+    register(stack, {**sent, "full_name": ""})
+    register(stack, sent)
+    stack.http("POST", "/users/login", {"email": sent["email"], "password": sent["password"]})
+    stack.http("POST", "/users/login", {"email": sent["email"], "password": "another-" + sent["password"]})
+    token = stack.token("doctor", made.json["id"])
+    stack.get("/users/me", token)
+    words = [sent["full_name"], sent["email"], sent["password"], sent["document_id"], token, sent["doctor"]["medical_id"]]
+    for name in ("gateway", "actor-users"):
+        said = stack.log(name) + stack.admin(name)[1]
+        assert not [w for w in words if w in said], name
+
+
+def test_without_the_users_actor_its_routes_are_503_and_the_others_go_on(stack):
+    doctor_, patient = stack.doctor_with_slots(1), stack.patient()
+    d, (slot,) = doctor_
+    stack.stop("actor-users")
+    try:
+        for answer in (stack.get("/users/me", patient), register(stack, body()),
+                       stack.http("POST", "/users/login", {"email": patient.email, "password": patient.password})):
+            assert (answer.status, answer.code) == (503, "unavailable"), answer
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert [s["id"] for s in stack.get("/schedules", d).json] == [slot]
+    finally:
+        stack.start("actor-users")
+    assert stack.get("/users/me", patient).status == 200
 
 
 def test_ones_own_account_has_an_etag(stack):
@@ -134,3 +263,8 @@ def test_ones_own_account_has_an_etag(stack):
     assert tag.startswith('"')
     again = stack.http("GET", "/users/me", token=p, headers={"If-None-Match": tag})
     assert (again.status, again.body) == (304, b"")
+    assert again.headers["ETag"] == tag
+    for match in ("*", f'"x", {tag}', f"W/{tag}"):
+        assert stack.http("GET", "/users/me", token=p, headers={"If-None-Match": match}).status == 304, match
+    assert stack.http("GET", "/users/me", token=p, headers={"If-None-Match": '"x"'}).json == first.json
+    assert stack.get("/users/me", stack.patient()).headers["ETag"] != tag

@@ -3,7 +3,9 @@ import re
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
-from stack import wait_until
+import pytest
+
+from stack import at_once, wait_until
 
 CLINIC = timezone(timedelta(hours=-3))
 
@@ -45,6 +47,51 @@ def test_a_slot_in_the_past_one_that_overlaps_and_one_that_makes_no_sense(stack)
     assert stack.post("/schedules", doctor).json["errors"][0]["field"] == "date_time_available"
 
 
+@pytest.mark.parametrize("more,status,field,code", [
+    ({"date_time_available": "2031-02-30 10:00"}, 400, "date_time_available", "malformed"),
+    ({"date_time_available": "2031-01-04 24:00"}, 400, "date_time_available", "malformed"),
+    ({"date_time_available": "2031-01-04"}, 400, "date_time_available", "malformed"),
+    ({"date_time_available": "04/01/2031 10:00"}, 400, "date_time_available", "malformed"),
+    ({"date_time_available": "2031-01-04T10:00:00+25:00"}, 400, "date_time_available", "malformed"),
+    ({"date_time_available": 1799150400}, 422, "date_time_available", "malformed"),
+    ({"date_time_available": None}, 422, "date_time_available", "missing"),
+    ({"duration_minutes": 0}, 422, "duration_minutes", "too_small"),
+    ({"duration_minutes": 1441}, 422, "duration_minutes", "too_large"),
+    ({"duration_minutes": 12.5}, 422, "duration_minutes", "malformed"),
+    ({"duration_minutes": "60"}, 422, "duration_minutes", "malformed"),
+    ({"active": "yes"}, 422, "active", "malformed"),
+])
+def test_what_makes_no_slot_is_named(stack, more, status, field, code):
+    answer = stack.post("/schedules", stack.token("doctor", 10**9), **{"date_time_available": "2031-01-04 10:00", **more})
+    assert (answer.status, [(e["field"], e["code"]) for e in answer.json["errors"]]) == (status, [(field, code)]), answer
+
+
+def test_a_slot_may_be_the_last_there_is(stack):
+    doctor = stack.doctor()
+    answer = open_slot(stack, doctor, "9999-12-31 20:30", duration_minutes=1440)
+    assert answer.status == 201, answer
+    assert stack.post("/appointments", stack.patient(), schedule_id=answer.json["id"], doctor_id=doctor.id).status == 201
+
+
+def test_of_slots_opened_at_once_for_one_time_there_is_one(stack):
+    doctor = stack.doctor()
+    answers = at_once(12, lambda i: open_slot(stack, doctor, (tomorrow(9) + timedelta(minutes=i)).isoformat()))
+    assert sorted((a.status, a.code) for a in answers if a.status != 201) == [(409, "slot_overlap")] * 11
+    assert len(stack.get("/schedules", doctor).json) == 1
+
+
+def test_a_slot_that_is_not_waited_for_is_told_as_done(stack):
+    doctor = stack.doctor()
+    answer = stack.post("/schedules", doctor, headers={"Prefer": "respond-async"}, date_time_available=tomorrow(9).isoformat())
+    assert answer.status in (201, 202), answer          # an outcome that is there already need not be hidden
+    if answer.status == 202:
+        path = answer.headers["Location"].removeprefix("/api/v1")
+        told = wait_until(lambda: (a := stack.get(path, doctor).json)["status"] != "pending" and a, 5, "it is decided")
+        assert (told["status"], told["code"], told["appointment_id"]) == ("done", None, None)
+        assert stack.get(path, stack.doctor()).code == "not_found"
+    assert len(stack.get("/schedules", doctor).json) == 1
+
+
 def test_a_key_opens_one_slot(stack):
     doctor = stack.doctor()
     at = tomorrow(9).isoformat()
@@ -72,7 +119,38 @@ def test_pages_give_every_slot_once_and_in_order(stack):
     got = pages(stack, "/schedules?limit=3", doctor)
     assert [s["id"] for s in got] == slots
     assert pages(stack, "/schedules?limit=100", doctor) == got
-    assert stack.get("/schedules?cursor=nonsense", doctor).status == 400
+    for limit in (1, 10, 11):
+        assert pages(stack, f"/schedules?limit={limit}", doctor) == got
+    assert stack.get("/schedules?limit=11", doctor).headers.get("Link") is None      # nothing is left
+    for wrong in ("nonsense", "A" * 64, "%ff"):
+        assert stack.get(f"/schedules?cursor={wrong}", doctor).status in (400, 422), wrong
+    for query, status in (("limit=0", 422), ("limit=101", 422), ("limit=x", 400), ("limit=", 400), ("limit=1&limit=2", 422)):
+        answer = stack.get(f"/schedules?{query}", doctor)
+        assert (answer.status, answer.json["errors"][0]["field"]) == (status, "limit"), query
+
+
+def test_a_page_of_another_doctor_leads_into_ones_own_list(stack):
+    doctor, slots = stack.doctor_with_slots(3, minutes=10)
+    other, others = stack.doctor_with_slots(3, minutes=10)
+    link = stack.get("/schedules?limit=1", doctor).headers["Link"]
+    cursor = re.search(r"cursor=([^&>]*)", link)[1]
+    assert {s["id"] for s in stack.get(f"/schedules?cursor={cursor}", other).json} <= set(others)
+    assert [s["id"] for s in stack.get(f"/schedules?cursor={cursor}", doctor).json] == slots[1:]
+
+
+def test_slots_that_come_and_go_meanwhile_make_no_other_one_appear_twice(stack):
+    doctor, slots = stack.doctor_with_slots(6, minutes=10, days=3)
+    patient = stack.patient()
+    path, seen = f"/doctors/{doctor.id}/slots?limit=2", []
+    while path:
+        answer = stack.get(path, patient)
+        seen += [s["id"] for s in answer.json]
+        if len(seen) == 2:                              # one before, one after where we are
+            assert stack.post("/appointments", patient, schedule_id=slots[0], doctor_id=doctor.id).status == 201
+            assert stack.slots(doctor, 1, days=2)
+        link = re.fullmatch(r'<(/api/v1)?([^>]*)>; rel="next"', answer.headers.get("Link") or "")
+        path = link[2] if link else None
+    assert seen == slots
 
 
 def test_filters_of_a_schedule(stack):

@@ -3,11 +3,13 @@ import os
 import signal
 import time
 import uuid
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from urllib.parse import quote
 
 import pytest
 
-from stack import Stack, wait_until
+from stack import Stack, at_once, cpf, wait_until
 
 FIELDS = {"id", "schedule_id", "patient_id", "doctor_id", "date_time", "duration_minutes", "status", "started_at",
           "ended_at", "confirmed_at", "cancelled_by", "cancelled_at", "cancelled_reason", "created_at", "updated_at"}
@@ -61,6 +63,58 @@ def test_every_refusal_has_its_word(stack):
     assert refused(late, slots[2], doctor) == (422, "slot_past")
 
 
+def test_a_patient_is_busy_while_an_appointment_lasts_and_not_a_minute_longer(stack):
+    """An hour from `at`; then slots of half an hour around it, at other doctors."""
+    at = (datetime.now(timezone.utc) + timedelta(days=5)).replace(minute=0, second=0, microsecond=0)
+    patient = stack.patient()
+
+    def slot(minutes, duration):
+        doctor = stack.doctor()
+        made = stack.post("/schedules", doctor, duration_minutes=duration,
+                          date_time_available=(at + timedelta(minutes=minutes)).isoformat())
+        return doctor, made.json["id"]
+
+    doctor, id = slot(0, 60)
+    first = book(stack, patient, id, doctor)
+    assert first.status == 201
+    for minutes, duration in ((-29, 30), (0, 30), (15, 30), (59, 30), (-30, 120)):
+        doctor, id = slot(minutes, duration)
+        assert book(stack, patient, id, doctor).code == "patient_busy", minutes
+    for minutes in (-30, 60):
+        doctor, id = slot(minutes, 30)
+        assert book(stack, patient, id, doctor).status == 201, minutes
+    assert stack.post(f"/appointments/{first.json['id']}/cancel", patient, reason="a cold").status == 200
+    doctor, id = slot(10, 30)
+    assert book(stack, patient, id, doctor).status == 201       # free again
+    stack.verify()
+
+
+def test_who_says_too_much_or_too_little_of_a_booking(stack):
+    doctor, (slot,) = stack.doctor_with_slots(1)
+    patient = stack.patient()
+
+    def faults(**body):
+        answer = stack.post("/appointments", patient, **body)
+        return answer.status, {e["field"]: e["code"] for e in answer.json["errors"]}
+
+    assert faults() == (422, {"schedule_id": "missing", "doctor_id": "missing"})
+    assert faults(schedule_id=None, doctor_id=0) == (422, {"schedule_id": "missing", "doctor_id": "too_small"})
+    assert faults(schedule_id="1", doctor_id=1.5) == (422, {"schedule_id": "malformed", "doctor_id": "malformed"})
+    assert faults(schedule_id=slot, doctor_id=doctor.id, date_time="soon") == (400, {"date_time": "malformed"})
+    answer = book(stack, patient, slot, doctor, patient_id=doctor.id, status="concluded")       # not his to say
+    assert (answer.json["patient_id"], answer.json["status"]) == (patient.id, "waiting_for_confirmation")
+
+
+@pytest.mark.parametrize("prefer,applied", [
+    ("wait=3", "wait=3"), ("wait=31", "wait=30"), ("wait=-1", None), ("wait=x", None), ("wait=", None),
+    ("return=minimal", None), ("return=minimal, WAIT=2", "wait=2"), ("respond-async, wait=2", "wait=2"),
+])
+def test_a_preference_that_is_understood_is_told(stack, prefer, applied):
+    doctor, (slot,) = stack.doctor_with_slots(1)
+    answer = book(stack, stack.patient(), slot, doctor, headers={"Prefer": prefer})
+    assert (answer.status, answer.headers.get("Preference-Applied")) == (201, applied)
+
+
 def test_an_unknown_doctor_is_refused_before_publishing(stack):
     patient = stack.patient()
     with stack.nats() as nats:
@@ -84,6 +138,45 @@ def test_a_key_means_one_booking_whatever_comes_after(stack):
     somebody = stack.patient()
     assert book(stack, somebody, slots[1], doctor, key=key).status == 201       # a key is its user's
     assert stack.sql("SELECT count(*) FROM agenda.appointment WHERE doctor_id IN (%s, %s)", doctor.id, other.id) == [(2,)]
+
+
+def test_a_key_for_many_doctors_at_once_is_one_booking(stack):
+    patient, key = stack.patient(), str(uuid.uuid4())
+    doctors = [stack.doctor_with_slots(1, days=10 + i) for i in range(6)]
+    answers = at_once(6, lambda i: book(stack, patient, doctors[i][1][0], doctors[i][0], key=key))
+    assert Counter((a.status, a.code) for a in answers) == {(201, None): 1, (422, "key_reused"): 5}
+    assert stack.sql("SELECT count(*) FROM agenda.appointment WHERE patient_id = %s", patient.id) == [(1,)]
+    stack.verify()
+
+
+def test_a_key_repeats_refusals_and_cancellations_too(stack):
+    doctor, slots = stack.doctor_with_slots(2)
+    winner, patient = stack.patient(), stack.patient()
+    won = book(stack, winner, slots[0], doctor).json
+    refusals = [book(stack, patient, slots[0], doctor, key="late")]
+    path = f"/appointments/{won['id']}/cancel"
+    done = [stack.post(path, winner, key="go", reason="a cold") for _ in range(2)]
+    assert [d.status for d in done] == [200, 200] and done[0].body == done[1].body
+    refusals.append(book(stack, patient, slots[0], doctor, key="late"))         # free by now: told is told
+    assert [(r.status, r.code) for r in refusals] == [(409, "slot_taken")] * 2
+    for answer in (stack.post(path, winner, key="go", reason="another"), book(stack, winner, slots[1], doctor, key="go"),
+                   book(stack, patient, slots[1], doctor, key="late")):
+        assert (answer.status, answer.code) == (422, "key_reused")
+    assert book(stack, patient, slots[0], doctor, key="later").status == 201
+    stack.verify()
+
+
+def test_an_etag_tells_when_an_appointment_has_changed(stack):
+    doctor, (slot,) = stack.doctor_with_slots(1)
+    patient = stack.patient()
+    id = book(stack, patient, slot, doctor).json["id"]
+    first = stack.get(f"/appointments/{id}", patient)
+    ask = lambda: stack.http("GET", f"/appointments/{id}", token=patient, headers={"If-None-Match": first.headers["ETag"]})  # noqa: E731
+    assert (ask().status, ask().body) == (304, b"")
+    stack.post(f"/appointments/{id}/cancel", doctor, reason="ill")
+    changed = ask()
+    assert changed.status == 200 and changed.json["status"] == "cancelled"
+    assert changed.headers["ETag"] != first.headers["ETag"]
 
 
 def test_either_side_cancels_and_only_once_and_nobody_else(stack):
@@ -124,6 +217,50 @@ def test_a_list_has_ones_own_appointments_filtered_and_paged(stack):
         page = stack.http("GET", link[1:link.index(">")].removeprefix("/api/v1"), token=patient)
         seen, link = seen + [a["id"] for a in page.json], page.headers.get("Link")
     assert sorted(seen) == ids and len(seen) == 5
+
+
+def test_filters_of_time_and_every_word_of_status(stack):
+    doctor, slots = stack.doctor_with_slots(6, minutes=60, days=4)
+    patient = stack.patient()
+    booked = [book(stack, patient, slot, doctor).json for slot in slots]
+    words = ["waiting_for_confirmation", "confirmed", "in_progress", "concluded", "cancelled", "no_show"]
+    for a, word in zip(booked, words):
+        stack.sql("UPDATE agenda.appointment SET status = %s::agenda.appointment_status WHERE id = %s", word, a["id"])
+    listed = lambda q: [a["id"] for a in stack.get("/appointments?" + q, patient).json]     # noqa: E731
+    for a, word in zip(booked, words):
+        assert listed(f"status={word}") == [a["id"]]
+    ids = [a["id"] for a in booked]
+    at = [quote(a["date_time"]) for a in booked]
+    assert listed(f"from={at[2]}") == ids[2:] and listed(f"to={at[2]}") == ids[:3]
+    assert listed(f"from={at[1]}&to={at[3]}&limit=2") == ids[1:3]
+    assert listed("from=" + quote(booked[4]["date_time"][:16].replace("T", " "))) == ids[4:]
+    assert stack.get(f"/appointments?from={at[3]}&to={at[1]}", patient).json["errors"][0]["field"] == "to"
+    assert stack.get("/appointments?from=monday", patient).status == 400
+    assert stack.get("/appointments?status=confirmed&status=cancelled", patient).json["errors"][0]["code"] == "given_twice"
+    for who in (patient, doctor):
+        seen, path = [], "/appointments?limit=4"
+        while path:
+            page = stack.get(path, who)
+            seen += [a["id"] for a in page.json]
+            link = page.headers.get("Link")
+            path = link[1:link.index(">")].removeprefix("/api/v1") if link else None
+        assert seen == ids
+    for a in booked[1:]:
+        answer = stack.post(f"/appointments/{a['id']}/cancel", patient, reason="late")
+        assert (answer.status, answer.code) == ((200, None) if a is booked[1] else (409, "invalid_transition"))
+
+
+@pytest.mark.parametrize("id,status", [("x", 400), ("1x", 400), ("1.0", 400), ("9223372036854775808", 400), ("0", 422),
+                                       ("-1", 422), ("9223372036854775807", 404)])
+def test_an_id_is_a_positive_whole_number(stack, id, status):
+    patient = stack.patient()
+    assert stack.get(f"/appointments/{id}", patient).status == status
+    assert stack.post(f"/appointments/{id}/cancel", patient, reason="a cold").status == status
+
+
+@pytest.mark.parametrize("id", ["x", "1", "%20", "A" * 43, "A" * 44, "A" * 4000, "..%2F..%2Fusers", "%C3%A9", "null"])
+def test_a_request_id_that_is_none_is_not_found(stack, id):
+    assert stack.get(f"/appointments/requests/{id}", stack.token("patient", 1)).code == "not_found"
 
 
 def test_an_appointment_of_others_and_one_that_is_not_there_look_the_same(stack):
@@ -175,6 +312,72 @@ def test_who_does_not_wait_is_told_where_to_look(own):
     assert refused.code == "slot_taken"
     rows = own.sql("SELECT status::text, code FROM agenda.request WHERE status = 'rejected'")
     assert rows == [("rejected", "slot_taken")]
+
+
+def test_a_refusal_that_nobody_waited_for_is_told_by_its_request(own):
+    doctor, (slot,) = own.doctor_with_slots(1)
+    winner, late = own.patient(), own.patient()
+    own.stop("actor-booking")
+    try:
+        first, second = (book(own, who, slot, doctor, headers={"Prefer": "respond-async"}) for who in (winner, late))
+        cancel = book(own, winner, slot, doctor, key="again", headers={"Prefer": "respond-async"})
+        copies = [book(own, late, slot, doctor, key="k", headers={"Prefer": "respond-async"}) for _ in range(2)]
+        assert {a.status for a in (first, second, cancel, *copies)} == {202}
+        assert copies[0].json["request_id"] == copies[1].json["request_id"] != second.json["request_id"]
+    finally:
+        own.start("actor-booking")
+    told = lambda a, who: own.get("/appointments/requests/" + a.json["request_id"], who).json   # noqa: E731
+    wait_until(lambda: told(copies[1], late)["status"] != "pending", 10, "all are decided")
+    assert (told(first, winner)["status"], told(first, winner)["code"]) == ("booked", None)
+    for answer, who in ((second, late), (cancel, winner), (copies[0], late)):
+        t = told(answer, who)
+        assert (t["status"], t["code"], t["appointment_id"]) == ("rejected", "slot_taken", None)
+        assert t["requested_at"] <= t["decided_at"]
+    own.verify()
+
+
+def test_what_is_not_known_to_be_accepted_is_504_and_the_same_key_tells(own):
+    """Stored, but never acknowledged, and nobody there to decide."""
+    doctor, (slot,) = own.doctor_with_slots(1)
+    patient, key = own.patient(), str(uuid.uuid4())
+    own.stop("actor-booking")
+    try:
+        with own.nats() as nats:
+            config = nats.js("STREAM.INFO.BOOKING")["config"]
+            nats.js("STREAM.UPDATE.BOOKING", **{**config, "no_ack": True})
+            try:
+                answer = book(own, patient, slot, doctor, key=key, headers={"Prefer": "respond-async"})
+            finally:
+                nats.js("STREAM.UPDATE.BOOKING", **config)
+        assert (answer.status, answer.code) == (504, "outcome_unknown"), answer
+        path = answer.headers["Location"].removeprefix("/api/v1")
+        assert own.get(path, patient).json["status"] == "pending"
+    finally:
+        own.start("actor-booking")
+    assert book(own, patient, slot, doctor, key=key).status == 201
+    assert own.get(path, patient).json["status"] == "booked"
+    own.verify()
+
+
+def test_actors_that_are_frozen_are_504_and_a_registration_says_that_it_does_not_know(own):
+    patient, key = own.patient(), str(uuid.uuid4())
+    sent = {"full_name": "Rosa Lima", "email": f"{key}@test.example", "password": "s3gredo-longo", "role": "patient",
+            "document_id": cpf(), "phone": "+55 31 5550-0100"}
+    register = lambda: own.post("/users", key=key, **sent)      # noqa: E731
+    frozen = [own.pid(name) for name in ("actor-users", "actor-appointments", "actor-schedules")]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        asked = [register, lambda: own.get("/users/me", patient), lambda: own.get("/appointments", patient),
+                 lambda: own.get("/doctors/1/slots", patient)]
+        answers = at_once(4, lambda i: asked[i]())
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert [(a.status, a.code) for a in answers] == [(504, "outcome_unknown")] + [(504, "timeout")] * 3
+    final = register()
+    assert final.status == 201 and register().body == final.body
+    assert own.sql("SELECT count(*) FROM users.account WHERE email = %s", sent["email"]) == [(1,)]
 
 
 def test_a_broker_that_is_away_is_503_at_once_and_nothing_is_accepted(own):

@@ -53,7 +53,7 @@ def test_every_schema_has_the_fields_of_its_message(document):
     compared = 0
     for name, schema in schemas.items():
         if name not in messages:
-            assert name.endswith("Headers"), name
+            assert name.endswith("Headers") or name == "discovery", name
             continue
         compared += 1
         fields = messages[name]
@@ -79,6 +79,45 @@ def test_every_request_has_its_channel_and_every_command_is_in_the_mailbox(docum
         assert any(a.startswith(subjects.rstrip("*>.")) for a in addresses), subjects
 
 
+def test_every_word_of_an_enum_is_told(document):
+    texts = "".join(f.read_text() for f in (BROKER / "msg").glob("*.c"))
+    for macro, words in re.findall(r"#define (\w+)\s+((?:[^\n]*\\\n)*[^\n]*)", texts):
+        texts = texts.replace(macro, words)
+    words = {name: re.findall(r'"([^"]+)"', body)
+             for name, body in re.findall(r"const char \*const (\w+)_names\[\] = \{(.*?)NULL", texts, re.S)}
+    compared = 0
+    for name, fields in declared().items():
+        for _, kind, field, *_, of in fields:
+            if kind == "ENUM" and name in document["components"]["schemas"]:
+                assert document["components"]["schemas"][name]["properties"][field]["enum"] == words[of], (name, field)
+                compared += 1
+    assert compared >= 6
+
+
+def test_every_header_is_told_with_those_it_travels_with(document):
+    schemas = document["components"]["schemas"]
+    told = {h for name, schema in schemas.items() if name.endswith("Headers") for h in schema["properties"]}
+    assert told == set(re.findall(r'#define WIRE_\w+\s+"([\w-]+)"', (BROKER / "wire.h").read_text()))
+    commands = [f"{domain}.{verb}" for domain, verb, _, via in CALL.findall(TABLES) if via.startswith("MAILBOX")]
+    assert schemas["CommandHeaders"]["properties"]["Healthmed-Call"]["enum"] == commands
+
+
+def test_answers_and_refusals_of_the_running_system_are_as_documented(document, stack):
+    schemas, patient = document["components"]["schemas"], stack.patient()
+    me = {"Healthmed-User": str(patient.id), "Healthmed-Role": "patient", "Healthmed-Deadline": "2000"}
+    with stack.nats() as nats:
+        account = nats.request("healthmed.v1.users.me", msgpack.packb({}), me)
+        unknown = nats.request("healthmed.v1.appointments.get", msgpack.packb({"id": 1 << 40}), me)
+        faulty = nats.request("healthmed.v1.appointments.get", msgpack.packb({}), me)
+    user, schema = msgpack.unpackb(account.data), schemas["users_user"]
+    assert user["id"] == patient.id and set(schema["required"]) <= set(user) <= set(schema["properties"])
+    assert not set(account.headers) & set(schemas["ReplyHeaders"]["properties"])
+    assert unknown.headers["Nats-Service-Error-Code"] == "not_found" and unknown.headers["Nats-Service-Error"]
+    assert [f["field"] for f in json.loads(faulty.headers["Healthmed-Faults"])] == ["id"]
+    assert unknown.data == faulty.data == b""
+    assert set(faulty.headers) <= set(schemas["ReplyHeaders"]["properties"])
+
+
 def test_facts_of_the_running_system_are_as_documented(document, stack):
     schema = document["components"]["schemas"]["fact"]
     with stack.nats() as nats:
@@ -95,9 +134,15 @@ def test_facts_of_the_running_system_are_as_documented(document, stack):
         assert kinds >= {"users.registered", "booking.opened", "booking.booked"}
 
 
-def test_the_pools_are_found_by_discovery(stack):
-    with stack.nats() as nats:
-        inbox = nats.subscribe("_INBOX.discovery")
-        nats.publish("$SRV.PING", b"", reply="_INBOX.discovery")
-        found = {json.loads(m.data)["name"] for m in inbox.all(1)}
-    assert found >= {"users", "schedules", "appointments", "booking"}
+def test_the_pools_are_found_by_discovery(document, stack):
+    schema = document["components"]["schemas"]["discovery"]
+    for verb in document["channels"]["discovery"]["parameters"]["verb"]["enum"]:
+        with stack.nats() as nats:
+            inbox = nats.subscribe("_INBOX.discovery")
+            nats.publish(f"$SRV.{verb}", b"", reply="_INBOX.discovery")
+            found = [json.loads(m.data) for m in inbox.all(1)]
+        assert {pool["name"] for pool in found} >= {"users", "schedules", "appointments", "booking"}
+        for pool in found:
+            assert set(schema["required"]) <= set(pool) <= set(schema["properties"])
+            assert pool["type"] == f"io.nats.micro.v1.{verb.lower()}_response"
+            assert pool["type"] in schema["properties"]["type"]["enum"]

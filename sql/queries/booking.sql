@@ -103,25 +103,31 @@ SELECT s.id, s.doctor_id, s.starts, s.ends, s.active
 -- in: booking_keys
 -- out: booking_appointment
 -- Live ones of the slots, live ones of the patients at the times of the slots, and those named.
--- No slot is longer than a day.
+-- A patient's live ones never overlap: of those that began before a slot, the last alone can reach
+-- into it.
 SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts, a.ends, a.status, a.started_at,
        a.ended_at, a.confirmed_at, a.cancelled_by, a.cancelled_at, a.cancelled_reason,
        a.created_at, a.updated_at, a.granted_seq, a.granted_batch, a.freed_seq, a.freed_batch
-  FROM (SELECT DISTINCT x.id
+  FROM (SELECT x.id
           FROM unnest(:visits.patient_id::bigint[], :visits.slot_id::bigint[])
                AS k (patient_id, slot_id)
+         CROSS JOIN LATERAL (SELECT starts, ends FROM agenda.slot
+                              WHERE id = k.slot_id OFFSET 0) AS s
          CROSS JOIN LATERAL (
                 SELECT id FROM agenda.appointment
                  WHERE slot_id = k.slot_id
                    AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
                  UNION ALL
-                SELECT b.id
-                  FROM agenda.slot AS s
-                  JOIN agenda.appointment AS b
-                    ON b.patient_id = k.patient_id AND b.starts < s.ends
-                   AND b.starts > s.starts - interval '1 day' AND b.ends > s.starts
-                   AND b.status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
-                 WHERE s.id = k.slot_id
+                SELECT id FROM agenda.appointment
+                 WHERE patient_id = k.patient_id AND starts >= s.starts AND starts < s.ends
+                   AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+                 UNION ALL
+                SELECT id
+                  FROM (SELECT id, ends FROM agenda.appointment
+                         WHERE patient_id = k.patient_id AND starts < s.starts
+                           AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+                         ORDER BY starts DESC LIMIT 1) AS last
+                 WHERE ends > s.starts
                 OFFSET 0) AS x
          UNION
         SELECT unnest(:named.id::bigint[])) AS k

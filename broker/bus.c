@@ -52,6 +52,7 @@ enum {
 	SERVERS = 16,
 	PING_MS = 2000, PINGS = 2, CONNECT_MS = 1000, WRITE_MS = 500,
 	RECONNECT_MS = 100, JITTER_MS = 150,
+	BIN = 64,
 };
 #define OPEN_FOR   (5 * SECOND)
 #define NO_LIMIT   (60 * SECOND)	/* of a wait whose ctx has no deadline */
@@ -80,6 +81,10 @@ struct listener {
 	struct listener  *next;
 };
 
+/* The library frees messages in a thread of its own, and wakes it for each: they are given to it
+ * many at once. */
+struct bin { size_t n; natsMsg *msg[BIN]; };
+
 /* A subscription that ended while the library could still be using it. */
 struct grave { natsSubscription *sub; struct grave *next; };
 
@@ -101,11 +106,13 @@ struct lane {
 	atomic_bool       up;
 	_Atomic uint32_t  closed;
 	_Atomic int64_t   stuck;	/* until then nobody tries: the last write got nowhere */
+	struct bin        sent;		/* of who holds the gate */
 };
 
 struct bus {
 	struct lane       swift, crowd;
 	natsSubscription *replies;
+	struct bin        read;		/* of the one thread that brings answers */
 	_Atomic uint32_t  replies_ended;
 	atomic_bool       closing;
 	_Atomic int64_t   breaks;
@@ -150,6 +157,23 @@ static void flag_wait(_Atomic uint32_t *flag, int64_t until)
 {
 	while (atomic_load(flag) == 0 && clock_mono() < until)
 		futex_sleep(flag, 0, until);
+}
+
+/* done with */
+
+static void bin_empty(struct bin *b)
+{
+	while (b->n > 0)
+		natsMsg_Destroy(b->msg[--b->n]);
+}
+
+static void bin_put(struct bin *b, natsMsg *m)
+{
+	if (m == NULL)
+		return;
+	b->msg[b->n++] = m;
+	if (b->n == BIN)
+		bin_empty(b);
 }
 
 /* waiters */
@@ -340,7 +364,7 @@ static void on_inbox(natsConnection *nc, natsSubscription *sub, natsMsg *msg, vo
 		bring_ack(b, token, msg);
 	else if (str_int(str_of(last), &token))
 		bring_reply(b, token, &msg);
-	natsMsg_Destroy(msg);
+	bin_put(&b->read, msg);
 }
 
 /* The connection's own affairs; one thread of the library's. */
@@ -473,6 +497,7 @@ static void lane_free(struct lane *l)
 {
 	if (l->nc != NULL)
 		flag_wait(&l->closed, INT64_MAX);
+	bin_empty(&l->sent);
 	natsConnection_Destroy(l->nc);
 	(void) pthread_mutex_destroy(&l->gate);
 }
@@ -630,6 +655,7 @@ void bus_close(struct bus *b)
 	}
 	if (b->replies != NULL)
 		flag_wait(&b->replies_ended, INT64_MAX);
+	bin_empty(&b->read);
 	natsSubscription_Destroy(b->replies);
 	lane_free(&b->crowd);
 	lane_free(&b->swift);
@@ -665,7 +691,7 @@ static natsStatus make_msg(natsMsg **m, const char *subject, const char *reply,
 /* The library holds its lock while it connects and while a server that has stopped reading lets it
  * wait.  So its lock is not queued for: whoever finds the gate shut gives up in time, and one
  * write that got nowhere spares the others theirs. */
-static natsStatus pass(struct lane *l, int64_t until, natsMsg *m)
+static natsStatus pass(struct lane *l, int64_t until, natsMsg **m)
 {
 	const struct timespec t = { .tv_sec = until / SECOND, .tv_nsec = until % SECOND * 1000 };
 	natsStatus s = NATS_INSUFFICIENT_BUFFER;
@@ -675,10 +701,12 @@ static natsStatus pass(struct lane *l, int64_t until, natsMsg *m)
 	const int64_t stuck = atomic_load(&l->stuck);
 
 	if (atomic_load(&l->up) && (stuck == 0 || clock_mono() >= stuck)) {
-		s = natsConnection_PublishMsg(l->nc, m);
+		s = natsConnection_PublishMsg(l->nc, *m);
 		if (s == NATS_TIMEOUT || stuck != 0)
 			atomic_store(&l->stuck, s == NATS_TIMEOUT ? clock_mono() + WRITE_MS * MS : 0);
 	}
+	bin_put(&l->sent, *m);
+	*m = NULL;
 	(void) pthread_mutex_unlock(&l->gate);
 	return s;
 }
@@ -693,7 +721,7 @@ static err_t post(struct bus *b, const struct waiter *w, int64_t until, const ch
 	natsStatus s = make_msg(&m, subject, reply, h, inbox, body);
 
 	if (s == NATS_OK)
-		s = pass(crowded ? &b->crowd : &b->swift, until, m);
+		s = pass(crowded ? &b->crowd : &b->swift, until, &m);
 	if (s == NATS_MAX_PAYLOAD)
 		return ERR(too_large);
 	return surely_unsent(s) ? ERR(unavailable) : OK;

@@ -1,4 +1,5 @@
 """The READMEs' lines work as they are printed, and answer what is printed below them."""
+import os
 import re
 import subprocess
 
@@ -89,6 +90,7 @@ def test_every_route_and_no_other_is_in_the_readme():
 
 
 def test_the_environment_is_enough_for_the_command_line(demo):
+    bare = {k: v for k, v in os.environ.items() if k == "PATH" or k.endswith("SAN_OPTIONS")}
     done = subprocess.run(["sh", "-e", "-c", f"set -a; . {demo.run}/env; $HEALTHMED_BIN verify"], text=True,
-                          capture_output=True, check=False, env={"PATH": "/usr/bin:/bin"})
+                          capture_output=True, check=False, env=bare)
     assert done.returncode == 0 and "no violation" in done.stdout, done.stdout + done.stderr

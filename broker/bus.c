@@ -17,8 +17,9 @@
  * library's flusher takes all there is.  Measured on two busy cores, requests and replies of 200
  * bytes: alone 0.15 ms at once, 1.1 ms with the flusher; from 256 threads 40-48 us of processor
  * time a request (ours, the pool's and the server's) against 38-41, and some 10 % more of them.
- * So there are two connections, and those who ask in a crowd take the second; whatever comes,
- * comes through the first.
+ * So there are two connections, and those who ask in a crowd take the second.  Whatever comes,
+ * comes through the first, each subscription by a thread of its own; but for what a reader takes
+ * from a stream, in many parts: that comes through the second, by one thread for all.
  */
 #include <assert.h>
 #include <errno.h>
@@ -83,7 +84,7 @@ struct listener {
 
 /* The library frees messages in a thread of its own, and wakes it for each: they are given to it
  * many at once. */
-struct bin { size_t n; natsMsg *msg[BIN]; };
+struct bin { pthread_mutex_t mu; size_t n; natsMsg *msg[BIN]; };
 
 /* A subscription that ended while the library could still be using it. */
 struct grave { natsSubscription *sub; struct grave *next; };
@@ -105,17 +106,16 @@ struct lane {
 	pthread_mutex_t   gate;		/* one thread at a time goes into the library to publish */
 	atomic_bool       up;
 	_Atomic uint32_t  closed;
+	_Atomic int64_t   breaks;	/* how often it was lost */
 	_Atomic int64_t   stuck;	/* until then nobody tries: the last write got nowhere */
-	struct bin        sent;		/* of who holds the gate */
 };
 
 struct bus {
 	struct lane       swift, crowd;
 	natsSubscription *replies;
-	struct bin        read;		/* of the one thread that brings answers */
+	struct bin        bin;
 	_Atomic uint32_t  replies_ended;
 	atomic_bool       closing;
-	_Atomic int64_t   breaks;
 	char              inbox[INBOX];
 	pthread_mutex_t   mu;		/* of the five below */
 	struct bus_sub   *subs;
@@ -161,19 +161,23 @@ static void flag_wait(_Atomic uint32_t *flag, int64_t until)
 
 /* done with */
 
-static void bin_empty(struct bin *b)
-{
-	while (b->n > 0)
-		natsMsg_Destroy(b->msg[--b->n]);
-}
-
 static void bin_put(struct bin *b, natsMsg *m)
 {
+	natsMsg *full[BIN];
+	size_t n = 0;
+
 	if (m == NULL)
 		return;
+	(void) pthread_mutex_lock(&b->mu);
 	b->msg[b->n++] = m;
-	if (b->n == BIN)
-		bin_empty(b);
+	if (b->n == BIN) {
+		memcpy(full, b->msg, sizeof full);
+		n = BIN;
+		b->n = 0;
+	}
+	(void) pthread_mutex_unlock(&b->mu);
+	while (n > 0)
+		natsMsg_Destroy(full[--n]);
 }
 
 /* waiters */
@@ -364,7 +368,7 @@ static void on_inbox(natsConnection *nc, natsSubscription *sub, natsMsg *msg, vo
 		bring_ack(b, token, msg);
 	else if (str_int(str_of(last), &token))
 		bring_reply(b, token, &msg);
-	bin_put(&b->read, msg);
+	bin_put(&b->bin, msg);
 }
 
 /* The connection's own affairs; one thread of the library's. */
@@ -375,12 +379,12 @@ static void on_lost(natsConnection *nc, void *of)
 
 	(void) nc;
 	(void) atomic_exchange(&l->up, false);
+	atomic_fetch_add(&l->breaks, 1);
 
 	struct bus *b = l->bus;
 
 	if (l != &b->swift)
 		return;
-	atomic_fetch_add(&b->breaks, 1);
 	if (!atomic_load(&b->closing))
 		log_line(LOG_WARNING, "bus_lost", "", "%s", "");
 	/* A reply or an acknowledgement that was under way is gone; an outcome may still come. */
@@ -454,6 +458,7 @@ static natsStatus set_options(struct lane *l, natsOptions *o, char *urls, const 
 	SET_(natsOptions_SetName(o, name));
 	SET_(natsOptions_SetTimeout(o, CONNECT_MS));
 	SET_(natsOptions_SetSendAsap(o, l == &l->bus->swift));
+	SET_(natsOptions_UseGlobalMessageDelivery(o, l == &l->bus->crowd));
 	SET_(natsOptions_SetWriteDeadline(o, WRITE_MS));
 	SET_(natsOptions_SetMaxReconnect(o, -1));
 	SET_(natsOptions_SetReconnectWait(o, RECONNECT_MS));
@@ -497,7 +502,6 @@ static void lane_free(struct lane *l)
 {
 	if (l->nc != NULL)
 		flag_wait(&l->closed, INT64_MAX);
-	bin_empty(&l->sent);
 	natsConnection_Destroy(l->nc);
 	(void) pthread_mutex_destroy(&l->gate);
 }
@@ -545,6 +549,7 @@ static struct bus *bus_new(void)
 	(void) digest_text(unique, sizeof unique, text);
 	(void) snprintf(b->inbox, sizeof b->inbox, "_INBOX.%s", text);
 	(void) pthread_mutex_init(&b->mu, NULL);
+	(void) pthread_mutex_init(&b->bin.mu, NULL);
 	b->swift.bus = b->crowd.bus = b;
 	(void) pthread_mutex_init(&b->swift.gate, NULL);
 	(void) pthread_mutex_init(&b->crowd.gate, NULL);
@@ -581,9 +586,14 @@ err_t bus_open(const char *urls, const char *name, struct bus **out, char *why)
 
 bool bus_is_up(const struct bus *b) { return atomic_load(&b->swift.up); }
 
-natsConnection *bus_connection(struct bus *b)     { return b->swift.nc; }
+static struct lane *lane_of_readers(struct bus *b)
+{
+	return b->crowd.nc != NULL ? &b->crowd : &b->swift;
+}
+
+natsConnection *bus_connection(struct bus *b)     { return lane_of_readers(b)->nc; }
 const char     *bus_inbox(const struct bus *b)    { return b->inbox; }
-int64_t         bus_breaks(const struct bus *b)   { return atomic_load(&b->breaks); }
+int64_t         bus_breaks(struct bus *b)         { return atomic_load(&lane_of_readers(b)->breaks); }
 
 void bus_drain(struct bus *b)
 {
@@ -596,12 +606,13 @@ void bus_drain(struct bus *b)
 /* The library's reader finds the subscription of a message and keeps no reference to it: freed just
  * then, its memory would take the message for the next subscription.  Once an echo has come back
  * the reader is past all that was under way; without one, its memory waits for the end. */
-void bus_bury(struct bus *b, natsSubscription *sub)
+static void bury(struct lane *l, natsSubscription *sub)
 {
+	struct bus *b = l->bus;
 	struct grave *g;
 
 	(void) natsSubscription_Unsubscribe(sub);
-	if (bus_is_up(b) && natsConnection_FlushTimeout(b->swift.nc, CONNECT_MS) == NATS_OK) {
+	if (atomic_load(&l->up) && natsConnection_FlushTimeout(l->nc, CONNECT_MS) == NATS_OK) {
 		natsSubscription_Destroy(sub);
 		return;
 	}
@@ -613,6 +624,8 @@ void bus_bury(struct bus *b, natsSubscription *sub)
 	b->graves = g;
 	(void) pthread_mutex_unlock(&b->mu);
 }
+
+void bus_bury(struct bus *b, natsSubscription *sub) { bury(lane_of_readers(b), sub); }
 
 static void sub_free(struct bus_sub *s)
 {
@@ -655,17 +668,17 @@ void bus_close(struct bus *b)
 	}
 	if (b->replies != NULL)
 		flag_wait(&b->replies_ended, INT64_MAX);
-	bin_empty(&b->read);
 	natsSubscription_Destroy(b->replies);
 	lane_free(&b->crowd);
 	lane_free(&b->swift);
+	while (b->bin.n > 0)
+		natsMsg_Destroy(b->bin.msg[--b->bin.n]);
+	(void) pthread_mutex_destroy(&b->bin.mu);
 	(void) pthread_mutex_destroy(&b->mu);
 	free(b);
 }
 
 /* publishing */
-
-static void free_msg(natsMsg **m) { natsMsg_Destroy(*m); }
 
 /* What the library refuses before it writes a byte was surely not sent. */
 static bool surely_unsent(natsStatus s)
@@ -691,7 +704,7 @@ static natsStatus make_msg(natsMsg **m, const char *subject, const char *reply,
 /* The library holds its lock while it connects and while a server that has stopped reading lets it
  * wait.  So its lock is not queued for: whoever finds the gate shut gives up in time, and one
  * write that got nowhere spares the others theirs. */
-static natsStatus pass(struct lane *l, int64_t until, natsMsg **m)
+static natsStatus pass(struct lane *l, int64_t until, natsMsg *m)
 {
 	const struct timespec t = { .tv_sec = until / SECOND, .tv_nsec = until % SECOND * 1000 };
 	natsStatus s = NATS_INSUFFICIENT_BUFFER;
@@ -701,12 +714,10 @@ static natsStatus pass(struct lane *l, int64_t until, natsMsg **m)
 	const int64_t stuck = atomic_load(&l->stuck);
 
 	if (atomic_load(&l->up) && (stuck == 0 || clock_mono() >= stuck)) {
-		s = natsConnection_PublishMsg(l->nc, *m);
+		s = natsConnection_PublishMsg(l->nc, m);
 		if (s == NATS_TIMEOUT || stuck != 0)
 			atomic_store(&l->stuck, s == NATS_TIMEOUT ? clock_mono() + WRITE_MS * MS : 0);
 	}
-	bin_put(&l->sent, *m);
-	*m = NULL;
 	(void) pthread_mutex_unlock(&l->gate);
 	return s;
 }
@@ -717,11 +728,12 @@ static err_t post(struct bus *b, const struct waiter *w, int64_t until, const ch
 {
 	const bool crowded = w != NULL && w->crowded && atomic_load(&b->swift.up) &&
 			     atomic_load(&b->crowd.up);
-	CLEANUP(free_msg) natsMsg *m = NULL;
+	natsMsg *m = NULL;
 	natsStatus s = make_msg(&m, subject, reply, h, inbox, body);
 
 	if (s == NATS_OK)
-		s = pass(crowded ? &b->crowd : &b->swift, until, &m);
+		s = pass(crowded ? &b->crowd : &b->swift, until, m);
+	bin_put(&b->bin, m);
 	if (s == NATS_MAX_PAYLOAD)
 		return ERR(too_large);
 	return surely_unsent(s) ? ERR(unavailable) : OK;
@@ -956,7 +968,7 @@ void bus_unsubscribe(struct bus_sub *s)
 			break;
 		}
 	(void) pthread_mutex_unlock(&b->mu);
-	bus_bury(b, s->sub);
+	bury(&b->swift, s->sub);
 	sub_free(s);
 }
 
@@ -1007,7 +1019,7 @@ void bus_unlisten(struct bus *b, void *of)
 	(void) pthread_mutex_unlock(&b->mu);
 	while ((l = ended) != NULL) {
 		ended = l->next;
-		bus_bury(b, l->sub);
+		bury(&b->swift, l->sub);
 		listener_free(l);
 	}
 }

@@ -6,10 +6,11 @@
 #include <nats/nats.h>
 #include "broker/bus.h"
 
+/* The connection of readers: one thread of the library's brings all that comes through it. */
 natsConnection *bus_connection(struct bus *);
 const char     *bus_inbox(const struct bus *);
-void            bus_bury(struct bus *, natsSubscription *);	/* unsubscribes, and frees when it may */
-int64_t         bus_breaks(const struct bus *);	/* how often the connection was lost */
+void            bus_bury(struct bus *, natsSubscription *);	/* of it: unsubscribes, and frees when it may */
+int64_t         bus_breaks(struct bus *);	/* how often it was lost */
 
 /* Publishes to a stream and waits for its acknowledgement until c->deadline.  unavailable: surely
  * not stored; timeout: unknown. */

@@ -19,6 +19,7 @@
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@
 #define API "$JS.API."
 enum {
 	SUBJECT = 128, PARTS = 64, NAME = 64, QUEUE = 8192,
-	HEARTBEAT_MS = 500, MISSED = 3,
+	HEARTBEAT_MS = 500, MISSED = 3, ECHO_MS = 1000,
 	FORSAKEN_S = 5,			/* a consumer that nobody listens to goes by itself */
 	DEDUPE_S = 120,			/* longer than a relay takes to repeat itself; commands need none */
 	ERR_STREAM_NAME_IN_USE = 10058, ERR_STREAM_NOT_FOUND = 10059, ERR_NO_MESSAGE = 10037,
@@ -276,7 +277,7 @@ err_t stream_get(struct ctx *c, struct bus *b, enum stream s, int64_t seq, const
  * start of it has another, and all of them feed one queue. */
 
 struct feed {
-	struct reader    *reader;
+	_Atomic(struct reader *) reader;	/* set last, read first */
 	size_t            part;
 	int64_t           generation;
 	natsSubscription *sub;
@@ -303,6 +304,7 @@ struct reader {
 	pthread_cond_t    filled, emptied;
 	struct came { natsMsg *msg; size_t part; int64_t generation; } queue[QUEUE];
 	size_t            at, queued;		/* a full queue leaves messages with the library */
+	int               closing;		/* feeds whose end is awaited */
 	char              inbox[SUBJECT];	/* messages come to <inbox>.<part>.<generation> */
 	int64_t           generation;
 	int64_t           checked;
@@ -331,17 +333,18 @@ err_t reader_open(struct bus *b, enum stream s, struct reader **out)
 	return OK;
 }
 
-/* A thread of the library's, one a part. */
+/* One thread of the library's for all parts: while one of them ends, another cannot wait for room;
+ * what is dropped then is a gap. */
 static void on_delivery(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *of)
 {
 	struct feed *f = of;
-	struct reader *r = f->reader;
+	struct reader *r = atomic_load(&f->reader);
 
 	(void) nc, (void) sub;
 	(void) pthread_mutex_lock(&r->mu);
-	while (r->queued == QUEUE && !f->over)
+	while (r->queued == QUEUE && !f->over && r->closing == 0)
 		(void) pthread_cond_wait(&r->emptied, &r->mu);
-	if (!f->over) {
+	if (!f->over && r->queued < QUEUE) {
 		r->queue[(r->at + r->queued++) % QUEUE] = (struct came) { msg, f->part, f->generation };
 		msg = NULL;
 		(void) pthread_cond_signal(&r->filled);
@@ -353,7 +356,7 @@ static void on_delivery(natsConnection *nc, natsSubscription *sub, natsMsg *msg,
 static void on_feed_ended(void *of)
 {
 	struct feed *f = of;
-	struct reader *r = f->reader;
+	struct reader *r = atomic_load(&f->reader);
 
 	(void) pthread_mutex_lock(&r->mu);
 	f->ended = true;
@@ -366,13 +369,15 @@ static err_t feed_open(struct reader *r, struct part *p, const char *subject)
 	natsConnection *nc = bus_connection(r->bus);
 	struct feed *f = &p->feed;
 
-	*f = (struct feed) { .reader = r, .part = (size_t) (p - r->part), .generation = p->generation };
+	*f = (struct feed) { .part = (size_t) (p - r->part), .generation = p->generation };
+	atomic_store(&f->reader, r);
 	if (natsConnection_Subscribe(&f->sub, nc, subject, on_delivery, f) != NATS_OK)
 		return ERR(unavailable);
 	if (natsSubscription_SetOnCompleteCB(f->sub, on_feed_ended, f) != NATS_OK)
 		f->ended = true;	/* the connection was closed */
 	(void) natsSubscription_SetPendingLimits(f->sub, -1, -1);	/* flow control bounds it */
-	return OK;
+	/* Known to the server before the request, which goes another way. */
+	return natsConnection_FlushTimeout(nc, ECHO_MS) == NATS_OK ? OK : ERR(unavailable);
 }
 
 static void feed_close(struct reader *r, struct feed *f)
@@ -381,12 +386,14 @@ static void feed_close(struct reader *r, struct feed *f)
 		return;
 	(void) pthread_mutex_lock(&r->mu);
 	f->over = true;
+	r->closing++;
 	(void) pthread_cond_broadcast(&r->emptied);
 	(void) pthread_mutex_unlock(&r->mu);
 	bus_bury(r->bus, f->sub);
 	(void) pthread_mutex_lock(&r->mu);
 	while (!f->ended)
 		(void) pthread_cond_wait(&r->emptied, &r->mu);
+	r->closing--;
 	(void) pthread_mutex_unlock(&r->mu);
 	f->sub = NULL;
 }
@@ -468,7 +475,7 @@ err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filt
 	p->delivered = 0;
 	p->breaks = bus_breaks(r->bus);
 	(void) snprintf(subject, sizeof subject, "%s.%d.%" PRId64, r->inbox, number, p->generation);
-	TRY(feed_open(r, p, subject));	/* before the request, on the same way */
+	TRY(feed_open(r, p, subject));
 	put_consumer(r->stream, subject, filter, from_seq, &body);
 
 	err_t e = ask(c, r->bus, "CONSUMER.CREATE", table[r->stream].name, &body, &answer, &code);

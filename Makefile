@@ -80,6 +80,7 @@ AS_TSAN     = CFLAGS='$(TSAN)' $(INSTRUMENTED)
 FUZZ_B     ?= $B/asan
 REPLAY      = $(FUZZ:$B/%=$(FUZZ_B)/%)
 PYTESTS    ?= $(wildcard tests/integration tests/e2e)
+RACES       = $(wildcard tests/e2e/test_[1456]0*.py tests/e2e/test_55*.py)	# where many do something at once
 FUZZ_SECONDS ?= 60
 SAN_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0 \
               UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp \
@@ -96,7 +97,7 @@ asan:	## the same with AddressSanitizer and UBSan, in the tests and in the proce
 tsan:	## the tests of gateway and worker with ThreadSanitizer
 	@echo building with ThreadSanitizer && $(BUILD) -s B=$B/tsan $(AS_TSAN) programs
 	@HEALTHMED_BIN=$(abspath $B/tsan/healthmed) STACK_PATIENCE=90 $(SANE) \
-		tests/run $(UNIT:$B/%=$B/tsan/%) $(WITH:$B/%=$B/tsan/%) -- -m 'not slow' $(PYTESTS)
+		tests/run $(UNIT:$B/%=$B/tsan/%) $(WITH:$B/%=$B/tsan/%) -- -m 'not slow' $(RACES)
 mutants:	## switches off one rule of rule.h after the other: some test must fail for each
 	@echo building the mutants && $(BUILD) -s B=$B/mutants CFLAGS='-O1 -g -DHEALTHMED_MUTANTS' programs
 	@B=$B/mutants HEALTHMED_BIN=$(abspath $B/mutants/healthmed) tests/mutants

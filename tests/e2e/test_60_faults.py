@@ -35,6 +35,7 @@ def partition_of(stack, doctor):
     return stack.sql("SELECT partition FROM agenda.request WHERE doctor_id = %s LIMIT 1", doctor.id)[0][0]
 
 
+@pytest.mark.slow       # its seconds are those of a build without ThreadSanitizer
 def test_ten_kills_of_the_worker_during_a_load_lose_nothing(own):
     """Every 201 and 202 ends in exactly one outcome; the first booking after a restart within 2 s."""
     doctors = [own.doctor_with_slots(60, days=1 + i, minutes=20) for i in range(4)]

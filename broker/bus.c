@@ -559,14 +559,19 @@ static struct bus *bus_new(void)
 }
 
 /* By default a lock of the library's is tried two thousand times before its thread sleeps: on few
- * processors that only keeps from running whoever holds it. */
-__attribute__((constructor)) static void settle_in(void)
+ * processors that only keeps from running whoever holds it.  Not before it is needed: it starts
+ * threads, which would hear the signals of main and stand in the way of a fork. */
+static void open_library(void)
 {
 	(void) nats_Open(0);
 }
 
 err_t bus_open(const char *urls, const char *name, struct bus **out, char *why)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void) pthread_once(&once, open_library);
+
 	struct bus *b = bus_new();
 	natsStatus s = b == NULL ? NATS_NO_MEMORY :
 		lane_open(&b->swift, urls, name, clock_mono() + OPEN_FOR);

@@ -1,0 +1,1 @@
+-- The life of an agenda: what changes a slot or an appointment after it was made.

@@ -1,0 +1,1 @@
+-- Accounts: sessions that can be ended, and what remains of who has gone.

@@ -1,0 +1,1 @@
+-- Finding a doctor: a card each, kept by facts, and the slots that are free.

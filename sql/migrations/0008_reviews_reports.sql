@@ -1,0 +1,1 @@
+-- What patients say of a visit, and what doctors write about it.

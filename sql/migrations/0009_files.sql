@@ -1,0 +1,1 @@
+-- Exams: sealed in pieces, and who may open them until when.

@@ -44,8 +44,13 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
 #define APPOINTMENTS_LOCATE_REQ(F, T)                                             \
 	F(T,   OURS,  INT,  id,               REQ, 1, INT64_MAX, -)
+/* Optional: an actor of the first release answers the doctor alone. */
 #define APPOINTMENTS_LOCATE_REP(F, T)                                             \
-	F(T,   BODY,  INT,  doctor_id,        REQ, 1, INT64_MAX, -)
+	F(T,   BODY,  INT,  doctor_id,        REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  patient_id,       OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY,  ENUM, status,           OPT, 0, 0, appointment_status)      \
+	F(T,   BODY,  TIME, starts,           OPT, 0, TIME_MAX,  -)               \
+	F(T,   BODY,  TIME, ends,             OPT, 0, TIME_MAX,  -)
 #define APPOINTMENTS_REQUEST_REQ(F, T)                                            \
 	F(T,   PATH,  TEXT, request_id,       REQ, 1, 4096,      -)
 #define APPOINTMENTS_REQUEST_REP(F, T)                                            \

@@ -515,7 +515,7 @@ TEST(one_sees_ones_own_appointments_and_nobody_elses)
 	struct appointments_get_req q = { .set = { 0 } };
 	struct appointments_locate_req l = { .set = { 0 } };
 	struct appointments_appointment a;
-	struct appointments_locate_rep doctor;
+	struct appointments_locate_rep where;
 
 	need_agenda();
 	SET(&q, id, 6001);
@@ -526,8 +526,12 @@ TEST(one_sees_ones_own_appointments_and_nobody_elses)
 	assert_err(ask(from(d, ROLE_DOCTOR, 501), CALL_appointments_get, &q, NULL, &a), none);
 	assert_err(ask(from(d, ROLE_PATIENT, 602), CALL_appointments_get, &q, NULL, NULL), not_found);
 	assert_err(ask(from(d, ROLE_DOCTOR, 502), CALL_appointments_get, &q, NULL, NULL), not_found);
-	assert_err(ask(from(d, ROLE_PATIENT, 601), CALL_appointments_locate, &l, NULL, &doctor), none);
-	assert_int_equal(doctor.doctor_id, 501);
+	assert_err(ask(from(d, ROLE_PATIENT, 601), CALL_appointments_locate, &l, NULL, &where), none);
+	assert_int_equal(where.doctor_id, 501);
+	assert_int_equal(where.patient_id, 601);
+	assert_int_equal(where.status, APPOINTMENT_CONFIRMED);
+	assert_int_equal(where.starts, a.date_time);
+	assert_int_equal(where.ends, a.date_time + a.duration_minutes * 60 * SECOND);
 	assert_err(ask(from(d, ROLE_PATIENT, 602), CALL_appointments_locate, &l, NULL, NULL), not_found);
 }
 

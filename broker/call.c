@@ -13,9 +13,13 @@
 
 #define VIA_REQUEST(d, v, a, key)         ANSWERED(a)
 #define VIA_SCOPED(d, v, a, key)          ANSWERED(a), KEY(d, v, key, struct str)
+#define VIA_LOCATED(d, v, a, key)         ANSWERED(a)
+#define VIA_ATTESTED(d, v, a, key)        ANSWERED(a)
+#define VIA_CONCLUDED(d, v, a, key)       ANSWERED(a)
 #define VIA_MAILBOX_NAMED(d, v, a, key)   OUTCOME(a), KEY(d, v, key, int64_t)
 #define VIA_MAILBOX_OWN(d, v, a, key)     OUTCOME(a), KEY(d, v, key, int64_t)
 #define VIA_MAILBOX_LOCATED(d, v, a, key) OUTCOME(a), KEY(d, v, key, int64_t)
+#define VIA_MAILBOX_MOVES(d, v, a, key)   OUTCOME(a), KEY(d, v, key, int64_t)
 
 const struct call call[CALL_COUNT] = {
 #define X(domain_, verb_, answer_, who_, tx_, via_, key_) [CALL_##domain_##_##verb_] = { \

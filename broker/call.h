@@ -5,7 +5,14 @@
  * in, belongs to whoever a text field of it names.  A MAILBOX command goes to the stream under
  * its key, the doctor, and is decided in order; it is answered by an outcome, of which `answer`
  * is the part that clients see.  The doctor is NAMED by the client (unknown ones are refused
- * before publishing), the caller himself (OWN), or LOCATED by the appointment in `id`.
+ * before publishing), the caller himself (OWN), LOCATED by the appointment in `id`, or named as the
+ * new one to whom the appointment in `id` MOVES.
+ *
+ * What a client may not say, the gateway finds out.  A LOCATED request gets, beside every field
+ * `appointment_id` in it, those of appointments.locate that have the name of a field that is OURS: the
+ * appointment is the caller's own, or there is none.  ATTESTED is the same as the mailbox saw it, which
+ * keeps the appointment where it is from then on.  CONCLUDED gets in `concluded` the caller's
+ * appointments with the doctor in `doctor_id` that took place.
  */
 #ifndef BROKER_CALL_H
 #define BROKER_CALL_H
@@ -17,7 +24,10 @@
 #define CALLS(X) USERS_CALLS(X) SCHEDULES_CALLS(X) APPOINTMENTS_CALLS(X) BOOKING_CALLS(X)
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
-enum via { REQUEST, SCOPED, MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED };
+enum via {
+	REQUEST, SCOPED, LOCATED, ATTESTED, CONCLUDED,
+	MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED, MAILBOX_MOVES,
+};
 enum call_id {
 #define X(domain, verb, answer, who, tx, via, key) CALL_##domain##_##verb,
 	CALLS(X)

@@ -15,7 +15,7 @@ enum { TRACE_ID = 32, TRACEPARENT = 55, NUMBER = 24 };
 #define DEADLINE_MAX (INT64_C(86400) * 1000)	/* milliseconds: a day is no deadline of ours */
 
 static const struct { const char *name; enum role role; } roles[] = {
-	{ "patient", ROLE_PATIENT }, { "doctor", ROLE_DOCTOR },
+	{ "patient", ROLE_PATIENT }, { "doctor", ROLE_DOCTOR }, { "system", ROLE_SYSTEM },
 };
 
 void wire_put(struct headers *h, const char *name, const char *value)
@@ -58,9 +58,12 @@ void wire_put_ctx(struct ctx *c, bool mailbox, struct headers *h)
 {
 	for (size_t i = 0; i < COUNT(roles); i++)
 		if (c->role == roles[i].role) {
-			put_number(c, h, WIRE_USER, c->user);
+			if (c->role != ROLE_SYSTEM)
+				put_number(c, h, WIRE_USER, c->user);
 			wire_put(h, WIRE_ROLE, roles[i].name);
 		}
+	if (c->if_match != NULL)
+		wire_put(h, WIRE_IF_MATCH, c->if_match);
 	if (!mailbox && c->deadline != 0)
 		put_number(c, h, WIRE_DEADLINE, clock_left(c->deadline) / MS);
 	if (c->trace[0] != '\0')
@@ -105,10 +108,14 @@ static err_t read_who(struct ctx *c, const char *user, const char *role)
 	c->role = ROLE_PUBLIC;
 	if (user == NULL && role == NULL)
 		return OK;
+	if (user == NULL && strcmp(role, "system") == 0) {
+		c->role = ROLE_SYSTEM;
+		return OK;
+	}
 	if (user == NULL || role == NULL || !str_int(str_of(user), &c->user) || c->user <= 0)
 		return refuse(c, ERR_unreadable, WIRE_USER " is no account");
 	for (size_t i = 0; i < COUNT(roles); i++)
-		if (strcmp(role, roles[i].name) == 0) {
+		if (strcmp(role, roles[i].name) == 0 && roles[i].role != ROLE_SYSTEM) {
 			c->role = roles[i].role;
 			return OK;
 		}

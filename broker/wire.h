@@ -8,10 +8,11 @@
 #include "broker/base/str.h"
 
 #define WIRE_USER       "Healthmed-User"	/* account number */
-#define WIRE_ROLE       "Healthmed-Role"	/* patient, doctor; absent: nobody is logged in */
+#define WIRE_ROLE       "Healthmed-Role"	/* patient, doctor; absent: nobody is logged in; system: no user */
 #define WIRE_DEADLINE   "Healthmed-Deadline"	/* milliseconds left */
 #define WIRE_CALL       "Healthmed-Call"	/* mailbox: domain.verb */
 #define WIRE_REQUEST    "Healthmed-Request"	/* request id; of a REQUEST call only with a key */
+#define WIRE_IF_MATCH   "Healthmed-If-Match"	/* HTTP's If-Match: the entity tags a change relies on */
 #define WIRE_INBOX      "Healthmed-Inbox"	/* mailbox: where the outcome goes, <inbox> <token> */
 #define WIRE_TRACE      "traceparent"		/* W3C Trace Context */
 #define WIRE_ERROR      "Nats-Service-Error"		/* ADR-32: public text */
@@ -24,7 +25,7 @@ enum { WIRE_MAX = 10 };
 struct header  { const char *name, *value; };
 struct headers { struct header v[WIRE_MAX]; size_t n; };
 
-/* Puts user, role, deadline (unless of a mailbox) and trace; values live in the arena. */
+/* Puts user, role, If-Match, deadline (unless of a mailbox) and trace; values live in the arena. */
 void  wire_put_ctx(struct ctx *, bool mailbox, struct headers *);
 void  wire_put(struct headers *, const char *name, const char *value);
 /* The reverse, from values as they came (NULL when absent): unreadable when one makes no sense. */

@@ -9,126 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include "broker/base/clock.h"
-#include "broker/base/digest.h"
 #include "broker/base/log.h"
 #include "broker/base/rule.h"
-#include "broker/call.h"
+#include "broker/etag.h"
 #include "broker/metrics.h"
+#include "broker/msg/document.h"
 #include "web/cors.h"
-#include "web/handle.h"
 #include "web/header.h"
+#include "web/job.h"
 #include "web/problem.h"
-#include "web/router.h"
 
-#define READ_DEADLINE (10 * SECOND)
-#define ACK_DEADLINE  (5 * SECOND)
 #define REQUESTS      "/api/v1/appointments/requests/"
-enum { WHO = 300 };
-
-/* One request on its way. */
-struct job {
-	struct gateway      *g;
-	struct http_request *q;
-	struct http_answer  *a;
-	struct ctx          *c;
-	struct match         m;
-	const struct call   *call;
-	void                *req;	/* of call->req */
-	struct str           key;	/* Idempotency-Key; p NULL: none */
-	struct str           who;	/* whose key */
-	int                  after_s;	/* Retry-After */
-};
-
-/* ---- small things ---- */
-
-static struct bus *bus_of(struct gateway *g)
-{
-	static _Atomic unsigned turn;
-	static _Thread_local unsigned mine;	/* a thread stays with its connection */
-
-	if (mine == 0)
-		mine = 1 + atomic_fetch_add(&turn, 1) % GATEWAY_BUSES;
-	return g->bus[mine - 1];
-}
-
-static const struct field *field_at(const struct msg *m, size_t off)
-{
-	for (size_t i = 0; i < m->nfields; i++)
-		if (m->fields[i].off == off)
-			return &m->fields[i];
-	assert(0 && "no field of the call is there");
-}
-
-static const struct field *field_named(const struct msg *m, const char *name, enum kind kind)
-{
-	for (size_t i = 0; i < m->nfields; i++)
-		if (m->fields[i].kind == kind && strcmp(m->fields[i].name, name) == 0)
-			return &m->fields[i];
-	return NULL;
-}
-
-static bool has(const struct msg *m, const void *in, const struct field *f)
-{
-	return ((const struct set *) in)->has >> (f - m->fields) & 1;
-}
-
-static int64_t int_of(const void *in, const struct field *f)
-{
-	return *(const int64_t *) ((const char *) in + f->off);
-}
-
-static void set_int(const struct msg *m, void *out, const struct field *f, int64_t value)
-{
-	*(int64_t *) ((char *) out + f->off) = value;
-	((struct set *) out)->has |= UINT64_C(1) << (f - m->fields);
-}
-
-/* ---- asking actors ---- */
-
-static void *alloc_msg(struct ctx *c, const struct msg *m)
-{
-	return arena_alloc(c->mem, m->size);
-}
-
-/* Reads what an actor sent; what is wrong with that is no fault of the client's. */
-static err_t read_reply(struct ctx *c, const struct msg *m, struct str bytes, void **out)
-{
-	const enum err_code verdict = c->verdict;
-	const size_t nfaults = c->nfaults;
-
-	if ((*out = alloc_msg(c, m)) == NULL)
-		return refuse(c, ERR_too_large, "%s fills the arena", m->name);
-	c->verdict = ERR_none;
-	const err_t e = msg_from_pack(c, m, bytes, *out);
-
-	if (e.code == ERR_none) {
-		c->verdict = verdict;
-		return OK;
-	}
-	const struct fault *f = c->nfaults > nfaults ? &c->fault[nfaults] : NULL;
-
-	c->nfaults = 0;
-	return refuse(c, ERR_internal, "reply %s: %s %s", m->name, f ? f->path : "",
-		      f ? f->message : "is not msgpack");
-}
-
-static err_t ask(struct job *j, const struct call *k, const void *req, const char *request,
-		 void **rep)
-{
-	struct headers h = { .n = 0 };
-	struct str body, reply;
-
-	TRY(msg_to_pack(j->c, k->req, req, &body));
-	wire_put_ctx(j->c, false, &h);
-	if (request != NULL)
-		wire_put(&h, WIRE_REQUEST, request);
-	metric_set(METRIC_http_waiting, atomic_fetch_add(&j->g->waiting, 1) + 1);
-	const err_t e = bus_request(j->c, bus_of(j->g), k->subject, &h, body, &reply);
-
-	metric_set(METRIC_http_waiting, atomic_fetch_sub(&j->g->waiting, 1) - 1);
-	TRY(e);
-	return read_reply(j->c, k->rep, reply, rep);
-}
+enum { WHO = 300, IF_MATCH = 512 };
 
 /* ---- from HTTP to the message ---- */
 
@@ -162,6 +54,11 @@ static err_t authorize(struct job *j)
 	return OK;
 }
 
+static bool is_read(const struct job *j)
+{
+	return strcmp(j->m.route->method, "GET") == 0;
+}
+
 static err_t read_body(struct job *j, struct str *body)
 {
 	const bool wanted = str_eq(j->q->method, STR("POST")) || str_eq(j->q->method, STR("PUT"));
@@ -179,12 +76,30 @@ static err_t read_body(struct job *j, struct str *body)
 static err_t read_key(struct job *j)
 {
 	j->key = (struct str) { NULL, 0 };
-	if (j->call->tx != TX_WRITE)
+	if (j->call->tx != TX_WRITE || is_read(j))
 		return OK;
 	j->key = http_header(j->q, "Idempotency-Key");
 	if (j->key.p != NULL && !header_key_is_good(j->key))
 		return fault(j->c, ERR_unreadable, "Idempotency-Key",
 			     "must be 1 to 64 visible ASCII characters");
+	return OK;
+}
+
+/* What a change relies on goes with it; of a read it means nothing. */
+static err_t read_if_match(struct job *j)
+{
+	const struct str value = http_header(j->q, "If-Match");
+	char *text;
+
+	if (value.p == NULL || is_read(j))
+		return OK;
+	for (size_t i = 0; i < value.n; i++)
+		if (value.n > IF_MATCH || value.p[i] < ' ' || value.p[i] > '~')
+			return fault(j->c, ERR_unreadable, "If-Match", "must be a list of entity tags");
+	if ((text = arena_alloc(j->c->mem, value.n + 1)) == NULL)
+		return refuse(j->c, ERR_too_large, "If-Match");
+	memcpy(text, value.p, value.n);
+	j->c->if_match = text;
 	return OK;
 }
 
@@ -219,8 +134,9 @@ static err_t read_request(struct job *j)
 
 	TRY(router_query(j->c, j->q->query, &query));
 	TRY(read_key(j));
+	TRY(read_if_match(j));
 	TRY(read_body(j, &body));
-	if ((j->req = alloc_msg(j->c, j->call->req)) == NULL)
+	if ((j->req = arena_alloc(j->c->mem, j->call->req->size)) == NULL)
 		return refuse(j->c, ERR_too_large, "%s fills the arena", j->call->name);
 	TRY(msg_from_http(j->c, j->call->req, path, query, body, j->req));
 	return find_who(j);
@@ -238,7 +154,7 @@ static err_t write_page(struct job *j, const struct msg *m, const void *page)
 
 	TRY(msg_to_json(j->c, &items, page, &json));
 	j->a->body = (struct str) { json.p + before, json.n - before - 1 };
-	if (next == NULL || !has(m, page, next))
+	if (next == NULL || !field_said(m, page, next))
 		return OK;
 	TRY(header_link(j->c, j->q->path, j->q->query,
 			*(const struct str *) ((const char *) page + next->off), &link));
@@ -248,16 +164,29 @@ static err_t write_page(struct job *j, const struct msg *m, const void *page)
 
 static void write_etag(struct job *j)
 {
-	const struct digest d = digest_of(STR(""), &j->a->body, 1);
-	char etag[40] = "\"";
-	const size_t n = 1 + digest_text(d.b, sizeof d.b, etag + 1);
 	const struct str asked = http_header(j->q, "If-None-Match");
+	char etag[ETAG_TEXT];
 
-	etag[n] = '"';
-	etag[n + 1] = '\0';
+	etag_of_json(j->a->body, etag);
 	http_put(j->a, "ETag", "%s", etag);
-	if (asked.p != NULL && header_etag_matches(asked, str_of(etag)))
+	if (is_read(j) && asked.p != NULL && etag_matches(asked, etag, true))
 		j->a->status = 304;
+}
+
+static err_t write_document(struct job *j, const struct document *d)
+{
+	char *type = arena_alloc(j->c->mem, d->type.n + 1);
+
+	if (type == NULL)
+		return refuse(j->c, ERR_too_large, "a document's type");
+	memcpy(type, d->type.p, d->type.n);
+	j->a->type = type;
+	j->a->body = d->bytes;
+	if (d->has.name)
+		http_put(j->a, "Content-Disposition", "attachment; filename=\"%.*s\"", (int) d->name.n,
+			 d->name.p);
+	http_put(j->a, "X-Content-Type-Options", "nosniff");
+	return OK;
 }
 
 static err_t write_resource(struct job *j, const struct msg *m, const void *what)
@@ -267,6 +196,10 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	const bool created = r->ok == 201 && r->location != NULL;
 
 	j->a->status = r->ok;
+	if (r->ok == 204)
+		return OK;
+	if (m == &document_msg)
+		return write_document(j, what);
 	j->a->type = "application/json";
 	if (m->fields[0].kind == K_LIST && strcmp(m->fields[0].name, "items") == 0)
 		return write_page(j, m, what);
@@ -274,8 +207,8 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	if (created && r->location[strlen(r->location) - 1] != '/')
 		http_put(j->a, "Location", "%s", r->location);
 	else if (created && id != NULL)
-		http_put(j->a, "Location", "%s%" PRId64, r->location, int_of(what, id));
-	if (strcmp(r->method, "GET") == 0)
+		http_put(j->a, "Location", "%s%" PRId64, r->location, field_int(what, id));
+	if (r->auth == AUTH_TOKEN)
 		write_etag(j);
 	return OK;
 }
@@ -288,7 +221,7 @@ static err_t by_request(struct job *j)
 	const char *request = NULL;
 	void *rep;
 
-	j->c->deadline = clock_mono() + READ_DEADLINE;
+	TRY(find_rest(j));
 	if (j->key.p != NULL) {
 		const struct request_id id = request_id_make(j->g->secret, 0, j->who, j->key);
 
@@ -326,42 +259,6 @@ static err_t by_request_id(struct job *j)
 	return write_resource(j, &appointments_request_rep_msg, rep);
 }
 
-/* Whose mailbox; the field of the message gets it when it is ours to fill. */
-static err_t find_doctor(struct job *j, int64_t *doctor)
-{
-	const struct field *key = field_at(j->call->req, j->call->key);
-	const struct field *id;
-	struct users_known_req known = { .doctor_id = 0 };
-	struct appointments_locate_req locate = { .id = 0 };
-	void *rep;
-
-	j->c->deadline = clock_mono() + READ_DEADLINE;
-	switch (j->call->via) {
-	case MAILBOX_NAMED:
-		*doctor = int_of(j->req, key);
-		if (memory_knows(&j->g->memory, *doctor))
-			return OK;
-		SET(&known, doctor_id, *doctor);
-		TRY(ask(j, &call[CALL_users_known], &known, NULL, &rep));
-		memory_know(&j->g->memory, *doctor);
-		return OK;
-	case MAILBOX_OWN:
-		*doctor = j->c->user;
-		break;
-	case MAILBOX_LOCATED:
-		id = field_named(j->call->req, "id", K_INT);
-		assert(id != NULL);
-		SET(&locate, id, int_of(j->req, id));
-		TRY(ask(j, &call[CALL_appointments_locate], &locate, NULL, &rep));
-		*doctor = ((const struct appointments_locate_rep *) rep)->doctor_id;
-		break;
-	case REQUEST: case SCOPED:
-		assert(0 && "in no mailbox");
-	}
-	set_int(j->call->req, j->req, key, *doctor);
-	return OK;
-}
-
 static err_t write_pending(struct job *j, const struct request_id *id, const char *text,
 			   int64_t seq)
 {
@@ -383,65 +280,31 @@ static err_t write_outcome(struct job *j, struct str bytes)
 {
 	const struct call *k = j->call;
 	const struct booking_outcome *o;
-	char code[65] = "";
-	void *any;
 
-	TRY(read_reply(j->c, k->rep, bytes, &any));
-	o = any;
-	switch (o->status) {
-	case REQUEST_BOOKED: case REQUEST_DONE:
-		if (!has(k->rep, o, field_at(k->rep, k->answer_off)))
-			return refuse(j->c, ERR_internal, "%s: an outcome without its resource",
-				      k->name);
-		return write_resource(j, k->answer, (const char *) any + k->answer_off);
-	case REQUEST_REJECTED:
-		(void) snprintf(code, sizeof code, "%.*s", (int) o->code.n,
-				o->has.code ? o->code.p : "");
-		const err_t e = err_named(code);
-
-		return e.code == ERR_none
-			   ? refuse(j->c, ERR_internal, "%s: rejected without a code", k->name)
-			   : e;
-	case REQUEST_FAILED:
-		return refuse(j->c, ERR_failed, "%s: dead letter", k->name);
-	case REQUEST_PENDING:
-		break;
-	}
-	return refuse(j->c, ERR_internal, "%s: an outcome that is none", k->name);
+	TRY(outcome_read(j, k, bytes, &o));
+	if (!field_said(k->rep, o, field_at(k->rep, k->answer_off)))
+		return refuse(j->c, ERR_internal, "%s: an outcome without its resource", k->name);
+	return write_resource(j, k->answer, (const char *) o + k->answer_off);
 }
 
 static err_t by_mailbox(struct job *j)
 {
 	const struct str header = http_header(j->q, "Prefer");
 	const struct prefer prefer = header_prefer(header.p == NULL ? STR("") : header);
-	const int64_t wait = prefer.wait_s * SECOND;
-	char subject[PARTITION_SUBJECT], text[REQUEST_ID_TEXT + 1];
-	struct bus_outcome o = { .state = OUTCOME_UNKNOWN };
-	struct headers h = { .n = 0 };
+	char text[REQUEST_ID_TEXT + 1];
+	struct bus_outcome o;
 	struct request_id id;
 	int64_t doctor = 0;
-	struct str body;
 
-	TRY(find_doctor(j, &doctor));
-	id = request_id_make(j->g->secret, doctor, j->who, j->key);
-	request_id_write(&id, text);
-	partition_subject(doctor, subject);
-	TRY(msg_to_pack(j->c, j->call->req, j->req, &body));
-	wire_put_ctx(j->c, true, &h);
-	wire_put(&h, WIRE_CALL, j->call->name);
-	wire_put(&h, WIRE_REQUEST, text);
-	j->c->deadline = clock_mono() + (wait > ACK_DEADLINE ? wait : ACK_DEADLINE);
-	metric_set(METRIC_http_waiting, atomic_fetch_add(&j->g->waiting, 1) + 1);
-	const err_t e = bus_command(j->c, bus_of(j->g), subject, &h, body, wait, &o);
-
-	metric_set(METRIC_http_waiting, atomic_fetch_sub(&j->g->waiting, 1) - 1);
-	TRY(e);
+	TRY(find_mailbox(j, &doctor));
+	TRY(command(j, j->call, j->req, doctor, prefer.wait_s * SECOND, &id, &o));
 	if (prefer.waits)
 		http_put(j->a, "Preference-Applied", "wait=%" PRId64, prefer.wait_s);
 	else if (prefer.async)
 		http_put(j->a, "Preference-Applied", "respond-async");
 	if (o.state == OUTCOME_DECIDED)
 		return write_outcome(j, o.outcome);
+	request_id_write(&id, text);
 	http_put(j->a, "Location", REQUESTS "%s", text);
 	if (o.state == OUTCOME_ACCEPTED)
 		return write_pending(j, &id, text, o.seq);

@@ -64,21 +64,6 @@ bool header_key_is_good(struct str key)
 	return key.n >= 1 && key.n <= KEY_MAX;
 }
 
-bool header_etag_matches(struct str list, struct str etag)
-{
-	struct str one;
-
-	while (header_next(&list, ',', &one)) {
-		if (str_eq(one, STR("*")))
-			return true;
-		if (one.n > 2 && memcmp(one.p, "W/", 2) == 0)
-			one = (struct str) { one.p + 2, one.n - 2 };
-		if (str_eq(one, etag))
-			return true;
-	}
-	return false;
-}
-
 bool header_is_json(struct str type)
 {
 	struct str part;

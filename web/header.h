@@ -13,7 +13,6 @@ bool header_next(struct str *list, char separator, struct str *item);
 struct prefer { bool async, waits; int64_t wait_s; };
 struct prefer header_prefer(struct str);
 bool          header_key_is_good(struct str);		/* an Idempotency-Key */
-bool          header_etag_matches(struct str if_none_match, struct str etag);
 bool          header_is_json(struct str content_type);
 /* A Link to the next page: the path as it was asked, the query with another cursor. */
 err_t         header_link(struct ctx *, struct str path, struct str query, struct str cursor,

@@ -23,7 +23,10 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 	static err_t d##_##v(struct ctx *, const struct d##_##v##_req *, struct a *);            \
 	static err_t d##_##v##_any(struct ctx *c, const void *q, void *a_)                       \
 	{ return d##_##v(c, q, a_); }
-#define TYPED_SCOPED(d, v, a) TYPED_REQUEST(d, v, a)
+#define TYPED_SCOPED(d, v, a)    TYPED_REQUEST(d, v, a)
+#define TYPED_LOCATED(d, v, a)   TYPED_REQUEST(d, v, a)
+#define TYPED_ATTESTED(d, v, a)  TYPED_REQUEST(d, v, a)
+#define TYPED_CONCLUDED(d, v, a) TYPED_REQUEST(d, v, a)
 #define TYPED_MAILBOX(d, v)                                                                      \
 	static err_t d##_##v(struct agenda *, const struct command *,                            \
 			     const struct d##_##v##_req *, struct decision *);                   \
@@ -33,11 +36,16 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define TYPED_MAILBOX_NAMED(d, v, a)   TYPED_MAILBOX(d, v)
 #define TYPED_MAILBOX_OWN(d, v, a)     TYPED_MAILBOX(d, v)
 #define TYPED_MAILBOX_LOCATED(d, v, a) TYPED_MAILBOX(d, v)
+#define TYPED_MAILBOX_MOVES(d, v, a)   TYPED_MAILBOX(d, v)
 #define ROW_REQUEST(d, v)         { .on = CALL_##d##_##v, .answer = d##_##v##_any },
 #define ROW_SCOPED(d, v)          ROW_REQUEST(d, v)
+#define ROW_LOCATED(d, v)         ROW_REQUEST(d, v)
+#define ROW_ATTESTED(d, v)        ROW_REQUEST(d, v)
+#define ROW_CONCLUDED(d, v)       ROW_REQUEST(d, v)
 #define ROW_MAILBOX_NAMED(d, v)   { .on = CALL_##d##_##v, .decide = d##_##v##_any },
 #define ROW_MAILBOX_OWN(d, v)     ROW_MAILBOX_NAMED(d, v)
 #define ROW_MAILBOX_LOCATED(d, v) ROW_MAILBOX_NAMED(d, v)
+#define ROW_MAILBOX_MOVES(d, v)   ROW_MAILBOX_NAMED(d, v)
 
 #define ACTOR_TYPED_(domain, verb, answer, who, tx, via, key) TYPED_##via(domain, verb, answer)
 #define ACTOR_ROW_(domain, verb, answer, who, tx, via, key)   ROW_##via(domain, verb)

@@ -50,7 +50,7 @@ MSG_DEFINE(core_type_req,  CORE_TYPE_REQ)
 MSG_DEFINE(core_type,      CORE_TYPE)
 
 /* How a value lies on the wire, and which types of the server lie so. */
-enum form { F_OTHER, F_BOOL, F_INT2, F_INT4, F_INT8, F_NUMERIC, F_TIME, F_DATE, F_TEXT, F_BYTEA,
+enum form { F_OTHER, F_BOOL, F_INT2, F_INT4, F_INT8, F_FLOAT8, F_NUMERIC, F_TIME, F_DATE, F_TEXT, F_BYTEA,
 	F_UUID };
 static const struct type { Oid oid, array; const char *name; enum form form; } types[] = {
 	{   16, 1000, "boolean",                  F_BOOL },
@@ -60,6 +60,7 @@ static const struct type { Oid oid, array; const char *name; enum form form; } t
 	{   21, 1005, "smallint",                 F_INT2 },
 	{   23, 1007, "integer",                  F_INT4 },
 	{   25, 1009, "text",                     F_TEXT },
+	{  701, 1022, "double precision",         F_FLOAT8 },
 	{ 1042, 1014, "character",                F_TEXT },
 	{ 1043, 1015, "character varying",        F_TEXT },
 	{ 1082, 1182, "date",                     F_DATE },
@@ -70,14 +71,19 @@ static const struct type { Oid oid, array; const char *name; enum form form; } t
 static const struct { const char *name; unsigned forms; } kinds[] = {
 	[K_BOOL]   = { "BOOL",   1 << F_BOOL },
 	[K_INT]    = { "INT",    1 << F_INT2 | 1 << F_INT4 | 1 << F_INT8 },
+	[K_REAL]   = { "REAL",   1 << F_FLOAT8 },
 	[K_MONEY]  = { "MONEY",  1 << F_NUMERIC },
+	[K_RATING] = { "RATING", 1 << F_NUMERIC },
 	[K_TIME]   = { "TIME",   1 << F_TIME },
 	[K_DATE]   = { "DATE",   1 << F_DATE },
+	[K_CLOCK]  = { "CLOCK",  0 },
 	[K_TEXT]   = { "TEXT",   1 << F_TEXT },
 	[K_BYTES]  = { "BYTES",  1 << F_BYTEA | 1 << F_UUID },
 	[K_ENUM]   = { "ENUM",   1 << F_TEXT },
 	[K_OBJECT] = { "OBJECT", 0 },
 	[K_LIST]   = { "LIST",   0 },
+	[K_INTS]   = { "INTS",   0 },
+	[K_TIMES]  = { "TIMES",  0 },
 };
 
 /* From the start of a message to one of its fields, past the objects that may be absent. */
@@ -458,8 +464,15 @@ static bool encode(const struct field *f, enum form form, const void *at, char r
 		s.n = form == F_INT2 ? 2 : form == F_INT4 ? 4 : 8;
 		s.n == 2 ? put16(room, (int) v) : s.n == 4 ? put32(room, v) : put64(room, v);
 		break;
-	case K_MONEY:
-		s.n = put_numeric(room, *(const int64_t *) at);
+	case K_REAL:
+		memcpy(&v, at, sizeof v);
+		put64(room, v);
+		s.n = 8;
+		break;
+	case K_MONEY: case K_RATING:
+		if (__builtin_mul_overflow(*(const int64_t *) at, f->kind == K_MONEY ? 1 : 10, &v))
+			return false;
+		s.n = put_numeric(room, v);
 		break;
 	case K_TIME:
 		if (__builtin_sub_overflow(*(const int64_t *) at, PG_EPOCH_US, &v))
@@ -484,7 +497,7 @@ static bool encode(const struct field *f, enum form form, const void *at, char r
 		if ((form == F_UUID && s.n != 16) || s.n > INT32_MAX)
 			return false;
 		break;
-	case K_OBJECT: case K_LIST:
+	case K_OBJECT: case K_LIST: case K_CLOCK: case K_INTS: case K_TIMES:
 		assert(0 && "not a value");
 	}
 	*out = s;
@@ -504,8 +517,17 @@ static bool decode(struct ctx *c, const struct field *f, enum form form, const c
 	case K_INT:
 		*i = form == F_INT2 ? get16(p) : form == F_INT4 ? get32(p) : get64(p);
 		return true;
+	case K_REAL:
+		*i = get64(p);		/* the very bits: a double is as wide */
+		return true;
 	case K_MONEY:
 		return get_numeric(p, len, i);
+	case K_RATING: {
+		const bool read = get_numeric(p, len, i) && *i % 10 == 0;
+
+		*i /= 10;
+		return read;
+	}
 	case K_TIME:
 		return !__builtin_add_overflow(get64(p), PG_EPOCH_US, i);
 	case K_DATE:
@@ -527,7 +549,7 @@ static bool decode(struct ctx *c, const struct field *f, enum form form, const c
 				return true;
 			}
 		return false;
-	case K_OBJECT: case K_LIST:
+	case K_OBJECT: case K_LIST: case K_CLOCK: case K_INTS: case K_TIMES:
 		break;
 	}
 	assert(0 && "not a value");

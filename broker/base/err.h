@@ -27,7 +27,14 @@
 	X(slot_changed,           409, false, "the slot has another time now")                  \
 	X(slot_overlap,           409, false, "the time overlaps another slot of yours")        \
 	X(patient_busy,           409, false, "you have another appointment at that time")      \
+	X(slot_booked,            409, false, "a live appointment holds the slot")              \
 	X(invalid_transition,     409, false, "not in this state")                              \
+	X(has_report,             409, false, "there is a medical report about it")             \
+	X(not_confirmed,          409, false, "only once it is confirmed")                      \
+	X(not_concluded,          409, false, "only after it is concluded")                     \
+	X(already_reviewed,       409, false, "there is a review of it already")                \
+	X(nothing_to_review,      409, false, "no concluded visit without a review")            \
+	X(precondition_failed,    412, false, "it has changed since; read it again")            \
 	X(too_large,              413, false, "too large")                                      \
 	X(unsupported_media_type, 415, false, "the body must be application/json")              \
 	X(invalid,                422, false, "some fields are not valid")                      \
@@ -61,8 +68,9 @@ typedef struct { enum err_code code; } err_t;
 #define CLEANUP(fn)    __attribute__((cleanup(fn)))
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 
-/* Bits, so that a call can name several; zero is nobody. */
-enum role { ROLE_NOBODY, ROLE_PUBLIC = 1, ROLE_PATIENT = 2, ROLE_DOCTOR = 4 };
+/* Bits, so that a call can name several; zero is nobody.  SYSTEM is the house itself, without a user:
+ * no token has it. */
+enum role { ROLE_NOBODY, ROLE_PUBLIC = 1, ROLE_PATIENT = 2, ROLE_DOCTOR = 4, ROLE_SYSTEM = 8 };
 
 struct fault { const char *path, *message; };
 
@@ -75,6 +83,7 @@ struct ctx {
 	int64_t       now;		/* an actor's: when it was taken, in microseconds UTC */
 	int64_t       user;		/* from the token, never from a body */
 	enum role     role;
+	const char   *if_match;		/* what a change relies on, as in HTTP's If-Match; NULL: nothing */
 	int64_t       deadline;		/* of clock_mono(), in microseconds; 0: none */
 	char          trace[33];	/* trace id of traceparent, in hex; "" when none */
 	enum err_code verdict;		/* what the faults amount to */

@@ -12,6 +12,7 @@
 	X(role_in_actor,     "an actor answers every role")                               \
 	X(token_signature,   "a token of any signature is taken")                         \
 	X(token_expiry,      "a token lives for ever")                                    \
+	X(if_match,          "a change ignores what it relied on")                        \
 	X(owner_of_request,  "anybody reads the outcome of a request")                    \
 	X(owner_of_command,  "anybody cancels an appointment")                            \
 	X(doctor_of_command, "a command may name a slot of another doctor")               \

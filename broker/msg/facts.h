@@ -1,8 +1,10 @@
 /*
- * facts.h - what became true, told after the commit: ids and a time, nothing personal.
+ * facts.h - what became true, told after the commit: ids, times and numbers, nothing personal.
  *
  * Facts of one kind and one transaction travel together, as healthmed.v1.events.<domain>.<fact>.<id>;
- * the id is of what they are about, or of the batch.  Consumers are idempotent.
+ * the id is of what they are about, or of the batch.  Facts of two transactions may change places on
+ * their way, and come again: consumers are idempotent, and of two that tell a state (`free`, a rating)
+ * the one of the higher `version` counts.
  */
 #ifndef BROKER_MSG_FACTS_H
 #define BROKER_MSG_FACTS_H
@@ -14,7 +16,13 @@
 	F(T,   BODY, INT,   doctor_id,  OPT, 1, INT64_MAX, -)    \
 	F(T,   BODY, INT,   patient_id, OPT, 1, INT64_MAX, -)    \
 	F(T,   BODY, INT,   slot_id,    OPT, 1, INT64_MAX, -)    \
-	F(T,   BODY, TIME,  at,         REQ, 0, TIME_MAX,  -)
+	F(T,   BODY, TIME,  at,         REQ, 0, TIME_MAX,  -)    \
+	F(T,   BODY, TIME,  starts,     OPT, 0, TIME_MAX,  -)    \
+	F(T,   BODY, TIME,  ends,       OPT, 0, TIME_MAX,  -)    \
+	F(T,   BODY, BOOL,  free,       OPT, 0, 0,         -)    \
+	F(T,   BODY, INT,   version,    OPT, 0, INT64_MAX, -)    \
+	F(T,   BODY, INT,   rating_sum, OPT, 0, INT64_MAX, -)  /* tenths */ \
+	F(T,   BODY, INT,   rating_count, OPT, 0, INT64_MAX, -)
 #define FACTS(F, T)                                              \
 	F(T,   BODY, LIST, items,       REQ, 1, 4096, fact)
 /* An outbox row: letters for a stream.  `origin` and `reason` are of dead letters only. */

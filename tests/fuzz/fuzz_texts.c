@@ -36,7 +36,7 @@ static void try_number(struct str s)
 {
 	int64_t n, centavos;
 
-	if (str_int(s, &n) && str_money(s, &centavos))
+	if (str_int(s, &n) && str_decimal(s, 2, &centavos))
 		assert(centavos / 100 == n);
 }
 

@@ -1,0 +1,156 @@
+/*
+ * ask.c - questions to actors and commands to mailboxes, and their answers.
+ *
+ * Must not know HTTP, a route or a domain; hold no lock while it waits.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "broker/base/clock.h"
+#include "broker/metrics.h"
+#include "web/job.h"
+
+#define ACK_DEADLINE (5 * SECOND)
+
+static struct bus *bus_of(struct gateway *g)
+{
+	static _Atomic unsigned turn;
+	static _Thread_local unsigned mine;	/* a thread stays with its connection */
+
+	if (mine == 0)
+		mine = 1 + atomic_fetch_add(&turn, 1) % GATEWAY_BUSES;
+	return g->bus[mine - 1];
+}
+
+const struct field *field_at(const struct msg *m, size_t off)
+{
+	for (size_t i = 0; i < m->nfields; i++)
+		if (m->fields[i].off == off)
+			return &m->fields[i];
+	assert(0 && "no field of the call is there");
+}
+
+const struct field *field_named(const struct msg *m, const char *name, enum kind kind)
+{
+	for (size_t i = 0; i < m->nfields; i++)
+		if (m->fields[i].kind == kind && strcmp(m->fields[i].name, name) == 0)
+			return &m->fields[i];
+	return NULL;
+}
+
+bool field_said(const struct msg *m, const void *in, const struct field *f)
+{
+	return ((const struct set *) in)->has >> (f - m->fields) & 1;
+}
+
+int64_t field_int(const void *in, const struct field *f)
+{
+	return *(const int64_t *) ((const char *) in + f->off);
+}
+
+void field_set(const struct msg *m, void *out, const struct field *f, int64_t value)
+{
+	*(int64_t *) ((char *) out + f->off) = value;
+	((struct set *) out)->has |= UINT64_C(1) << (f - m->fields);
+}
+
+static void wait_begins(struct gateway *g)
+{
+	metric_set(METRIC_http_waiting, atomic_fetch_add(&g->waiting, 1) + 1);
+}
+
+static void wait_ends(struct gateway *g)
+{
+	metric_set(METRIC_http_waiting, atomic_fetch_sub(&g->waiting, 1) - 1);
+}
+
+/* Reads what an actor sent; what is wrong with that is no fault of the client's. */
+static err_t read_reply(struct ctx *c, const struct msg *m, struct str bytes, void **out)
+{
+	const enum err_code verdict = c->verdict;
+	const size_t nfaults = c->nfaults;
+
+	if ((*out = arena_alloc(c->mem, m->size)) == NULL)
+		return refuse(c, ERR_too_large, "%s fills the arena", m->name);
+	c->verdict = ERR_none;
+	const err_t e = msg_from_pack(c, m, bytes, *out);
+
+	if (e.code == ERR_none) {
+		c->verdict = verdict;
+		return OK;
+	}
+	const struct fault *f = c->nfaults > nfaults ? &c->fault[nfaults] : NULL;
+
+	c->nfaults = 0;
+	return refuse(c, ERR_internal, "reply %s: %s %s", m->name, f ? f->path : "",
+		      f ? f->message : "is not msgpack");
+}
+
+err_t ask(struct job *j, const struct call *k, const void *req, const char *request, void **rep)
+{
+	struct headers h = { .n = 0 };
+	struct str body, reply;
+
+	TRY(msg_to_pack(j->c, k->req, req, &body));
+	wire_put_ctx(j->c, false, &h);
+	if (request != NULL)
+		wire_put(&h, WIRE_REQUEST, request);
+	wait_begins(j->g);
+	const err_t e = bus_request(j->c, bus_of(j->g), k->subject, &h, body, &reply);
+
+	wait_ends(j->g);
+	TRY(e);
+	return read_reply(j->c, k->rep, reply, rep);
+}
+
+err_t command(struct job *j, const struct call *k, const void *req, int64_t doctor, int64_t wait_us,
+	      struct request_id *id, struct bus_outcome *o)
+{
+	char subject[PARTITION_SUBJECT], text[REQUEST_ID_TEXT + 1];
+	struct headers h = { .n = 0 };
+	struct str body;
+
+	*o = (struct bus_outcome) { .state = OUTCOME_UNKNOWN };
+	*id = request_id_make(j->g->secret, doctor, j->who, j->key);
+	request_id_write(id, text);
+	partition_subject(doctor, subject);
+	TRY(msg_to_pack(j->c, k->req, req, &body));
+	wire_put_ctx(j->c, true, &h);
+	wire_put(&h, WIRE_CALL, k->name);
+	wire_put(&h, WIRE_REQUEST, text);
+	j->c->deadline = clock_mono() + (wait_us > ACK_DEADLINE ? wait_us : ACK_DEADLINE);
+	wait_begins(j->g);
+	const err_t e = bus_command(j->c, bus_of(j->g), subject, &h, body, wait_us, o);
+
+	wait_ends(j->g);
+	return e;
+}
+
+err_t outcome_read(struct job *j, const struct call *k, struct str bytes,
+		   const struct booking_outcome **out)
+{
+	const struct booking_outcome *o;
+	char code[65] = "";
+	void *any;
+
+	TRY(read_reply(j->c, k->rep, bytes, &any));
+	*out = o = any;
+	switch (o->status) {
+	case REQUEST_BOOKED: case REQUEST_DONE:
+		return OK;
+	case REQUEST_REJECTED:
+		(void) snprintf(code, sizeof code, "%.*s", (int) o->code.n,
+				o->has.code ? o->code.p : "");
+		const err_t e = err_named(code);
+
+		return e.code == ERR_none
+			   ? refuse(j->c, ERR_internal, "%s: rejected without a code", k->name)
+			   : e;
+	case REQUEST_FAILED:
+		return refuse(j->c, ERR_failed, "%s: dead letter", k->name);
+	case REQUEST_PENDING:
+		break;
+	}
+	return refuse(j->c, ERR_internal, "%s: an outcome that is none", k->name);
+}

@@ -15,6 +15,7 @@
 #include "actors/booking/mailbox.h"
 #include "actors/core/commands.h"
 #include "actors/core/dispatch.h"
+#include "actors/core/follower.h"
 #include "actors/core/worker.h"
 #include "actors/schedules/schedules.h"
 #include "actors/users/users.h"
@@ -45,6 +46,9 @@ static const struct domain {
 	bool              (*start)(char *why);
 	const char         *facts;
 	void              (*on_facts)(struct cache *, struct ctx *, const struct facts *);
+	follow_fn          *follow;	/* what others' facts mean for its own data */
+	chore_fn           *chore;
+	int                 chore_s;
 } domains[DOMAINS] = {
 	{ .actor = &users_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true, .start = users_start },
 	{ .actor = &schedules_actor, .url = CONFIG_AGENDA_DATABASE_URL,
@@ -59,6 +63,7 @@ struct room {
 	struct pool         *pool;
 	struct mailbox      *mailbox;
 	struct relay        *relay;
+	struct follower     *follower;
 	struct discovery    *discovery;
 };
 
@@ -175,6 +180,22 @@ static err_t start_mailbox(char *why)
 	return OK;
 }
 
+/* The mailbox's own thread has the relay of its domain. */
+static err_t start_followers(char *why)
+{
+	(void) snprintf(why, 256, "facts cannot be followed");
+	for (struct room *r = house.room; r < house.room + house.nrooms; r++) {
+		const struct domain *d = r->domain;
+
+		if (d->follow != NULL && r->follower == NULL)
+			TRY(follower_start(house.bus, &(struct plan_of_follower) {
+				.domain = d->actor->name, .url = config_text(d->url),
+				.follow = d->follow, .chore = d->chore, .chore_s = d->chore_s,
+				.relay = r->relay }, &r->follower));
+	}
+	return OK;
+}
+
 static bool is_over(int64_t wait_us)
 {
 	const struct timespec t = { .tv_sec = wait_us / SECOND, .tv_nsec = wait_us % SECOND * 1000 };
@@ -207,6 +228,7 @@ static void stop(void)
 	for (struct room *r = house.room; r < house.room + house.nrooms; r++) {
 		struct mailbox *mailbox = PUT(r->mailbox, NULL);
 
+		follower_stop(r->follower);
 		if (r->discovery != NULL)
 			discovery_stop(r->discovery);
 		if (mailbox != NULL)
@@ -330,7 +352,7 @@ int actor_main(int argc, char **argv)
 	log_line(LOG_INFO, "starting", NULL, "\"actor\":\"%s\",\"admin_port\":%d", house.name,
 		 admin_port(house.admin));
 	if (persist("nats", open_bus) && persist("pools", start_pools) &&
-	    persist("mailboxes", start_mailbox)) {
+	    persist("mailboxes", start_mailbox) && persist("facts", start_followers)) {
 		admin_ready(house.admin, true);
 		log_line(LOG_INFO, "started", NULL, "\"actor\":\"%s\"", house.name);
 		(void) sigwait(&house.ends, &signal_came);

@@ -27,7 +27,8 @@
 	X(lock_order,        "patients are locked in the order of arrival")               \
 	X(bisect,            "a batch with a poisonous command is dropped whole")         \
 	X(retry_outage,      "an outage is taken for a verdict")                          \
-	X(outbox_ack,        "a fact is deleted before it is acknowledged")
+	X(outbox_ack,        "a fact is deleted before it is acknowledged")               \
+	X(follow_once,       "facts that were applied are applied again")
 
 #ifdef HEALTHMED_MUTANTS
 enum rule {

@@ -36,10 +36,10 @@ CREATE TABLE users.position (
 CREATE TABLE agenda.position (LIKE users.position INCLUDING ALL);
 CREATE TABLE reviews.position (LIKE users.position INCLUDING ALL);
 CREATE TABLE clinical.position (LIKE users.position INCLUDING ALL);
-INSERT INTO users.position VALUES ('users', '-infinity', 0);
-INSERT INTO agenda.position VALUES ('booking', '-infinity', 0);
-INSERT INTO reviews.position VALUES ('reviews', '-infinity', 0);
-INSERT INTO clinical.position VALUES ('reports', '-infinity', 0), ('files', '-infinity', 0);
+INSERT INTO users.position VALUES ('users', 'epoch', 0);
+INSERT INTO agenda.position VALUES ('booking', 'epoch', 0);
+INSERT INTO reviews.position VALUES ('reviews', 'epoch', 0);
+INSERT INTO clinical.position VALUES ('reports', 'epoch', 0), ('files', 'epoch', 0);
 
 -- Who read or changed what of a patient's clinical data.  Rows are only ever added.
 CREATE TABLE audit.access (

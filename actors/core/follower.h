@@ -1,0 +1,45 @@
+/*
+ * follower.h - a domain that goes on where the facts of others lead: a thread that reads the stream
+ * EVENTS and applies each message of it once.
+ *
+ * Up to where it has read stands in the domain's own schema and moves in the transaction of the effects,
+ * so that nothing is applied twice or left out, whatever dies when.  Two processes of a domain share the
+ * position: what one has applied the other passes over.  A stream that is not the remembered one is
+ * followed from its start, and facts of two transactions may change places on their way: effects are
+ * idempotent all the same (see facts.h).
+ *
+ * What the database refuses as data is told in the log and passed over; everything else is tried again
+ * for ever.
+ *
+ * The domain's queries, found by name:
+ *	<domain>_follow_lock  in: -             out: follow_place   FOR UPDATE
+ *	<domain>_follow_move  in: follow_place  out: -
+ */
+#ifndef ACTORS_CORE_FOLLOWER_H
+#define ACTORS_CORE_FOLLOWER_H
+#include "actors/core/outbox.h"
+
+/*             from  kind   name            need min max  of */
+#define FOLLOW_PLACE(F, T)                                        \
+	F(T,   BODY, TIME,  stream_created, REQ, 0, TIME_MAX,  -) \
+	F(T,   BODY, INT,   last_seq,       REQ, 0, INT64_MAX, -)
+MSG_DECLARE(follow_place, FOLLOW_PLACE)
+
+/* Applies facts of one kind, "booking.booked", in a transaction of its caller's; those it does not know
+ * are none of its business. */
+typedef err_t follow_fn(struct ctx *, struct str fact, const struct facts *);
+/* Something small and bounded that is due every now and then, in a transaction of its own. */
+typedef err_t chore_fn(struct ctx *);
+
+struct plan_of_follower {
+	const char   *domain, *url;
+	follow_fn    *follow;
+	chore_fn     *chore;		/* NULL: none */
+	int           chore_s;
+	struct relay *relay;		/* woken after each transaction; NULL: there is none */
+};
+
+struct follower;
+err_t follower_start(struct bus *, const struct plan_of_follower *, struct follower **) MUST_CHECK;
+void  follower_stop(struct follower *);		/* ends the transaction under way, joins; NULL: nobody */
+#endif

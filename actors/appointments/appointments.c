@@ -1,9 +1,12 @@
 /* appointments.c - what one can read of one's appointments and requests.  Must not change any. */
 #include <inttypes.h>
 #include <stdio.h>
+#include "actors/appointments/appointments.h"
+#include "actors/appointments/ical.h"
 #include "actors/core/actor.h"
 #include "actors/core/db.h"
 #include "actors/core/page.h"
+#include "broker/base/config.h"
 #include "broker/base/rule.h"
 #include "broker/request_id.h"
 
@@ -18,6 +21,9 @@
 	F(T, BODY, TIME, after_time,     REQ, 0, TIME_MAX,  -)        \
 	F(T, BODY, INT,  after_id,       REQ, 0, INT64_MAX, -)        \
 	F(T, BODY, INT,  rows,           REQ, 1, PAGE_MAX + 1, -)
+#define APPOINTMENTS_PAIR(F, T)                                       \
+	F(T, BODY, INT,  patient_id,     REQ, 1, INT64_MAX, -)        \
+	F(T, BODY, INT,  doctor_id,      REQ, 1, INT64_MAX, -)
 #define APPOINTMENTS_REQUEST_KEY(F, T)                                \
 	F(T, BODY, BYTES, id,            REQ, 16, 16, -)
 #define APPOINTMENTS_REQUEST_ROW(F, T)                                \
@@ -29,14 +35,25 @@
 	F(T, BODY, TIME, decided_at,     REQ, 0, TIME_MAX,  -)
 MSG_DECLARE(appointments_key,         APPOINTMENTS_KEY)
 MSG_DECLARE(appointments_span,        APPOINTMENTS_SPAN)
+MSG_DECLARE(appointments_pair,        APPOINTMENTS_PAIR)
 MSG_DECLARE(appointments_request_key, APPOINTMENTS_REQUEST_KEY)
 MSG_DECLARE(appointments_request_row, APPOINTMENTS_REQUEST_ROW)
 MSG_DEFINE(appointments_key,         APPOINTMENTS_KEY)
 MSG_DEFINE(appointments_span,        APPOINTMENTS_SPAN)
+MSG_DEFINE(appointments_pair,        APPOINTMENTS_PAIR)
 MSG_DEFINE(appointments_request_key, APPOINTMENTS_REQUEST_KEY)
 MSG_DEFINE(appointments_request_row, APPOINTMENTS_REQUEST_ROW)
 
 ACTOR_DEFINE(appointments, APPOINTMENTS_CALLS)
+
+static const char *house = "";	/* whose appointments these are, in the calendars of the world */
+
+bool appointments_start(char *why)
+{
+	(void) why;
+	house = config_text(CONFIG_JWT_ISSUER);
+	return true;
+}
 
 /* One's own: what another has does not exist. */
 static struct appointments_key own(const struct ctx *c, int64_t id)
@@ -62,6 +79,36 @@ static err_t appointments_locate(struct ctx *c, const struct appointments_locate
 	const struct appointments_key k = own(c, q->id);
 
 	return db_one(c, Q_appointments_locate, &k, a);
+}
+
+/* With that doctor, the latest first. */
+static err_t appointments_concluded(struct ctx *c, const struct appointments_concluded_req *q,
+				    struct appointments_concluded_rep *a)
+{
+	struct appointments_pair pair = { .set = { 0 } };
+
+	SET(&pair, patient_id, c->user);
+	SET(&pair, doctor_id, q->doctor_id);
+	a->has.items = 1;
+	return db_list(c, Q_appointments_concluded, &pair, &a->items.items, &a->items.n);
+}
+
+static err_t appointments_calendar(struct ctx *c, const struct appointments_calendar_req *q,
+				   struct document *a)
+{
+	const struct appointments_key k = own(c, q->id);
+	struct appointments_appointment appointment;
+	struct buf text = { .mem = c->mem }, name = { .mem = c->mem };
+
+	TRY(db_one(c, Q_appointments_get, &k, &appointment));
+	ical_appointment(&text, &appointment, house, c->now);
+	buf_fmt(&name, "appointment-%" PRId64 ".ics", q->id);
+	if (text.full || name.full)
+		return refuse(c, ERR_too_large, "no room for a calendar");
+	SET(a, type, STR("text/calendar; charset=utf-8; method=PUBLISH"));
+	SET(a, name, ((struct str) { name.p, name.n }));
+	SET(a, bytes, ((struct str) { text.p, text.n }));
+	return OK;
 }
 
 static err_t appointments_list(struct ctx *c, const struct appointments_list_req *q,

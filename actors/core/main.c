@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "actors/appointments/appointments.h"
 #include "actors/booking/mailbox.h"
 #include "actors/core/commands.h"
 #include "actors/core/dispatch.h"
@@ -53,7 +54,7 @@ static const struct domain {
 	{ .actor = &users_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true, .start = users_start },
 	{ .actor = &schedules_actor, .url = CONFIG_AGENDA_DATABASE_URL,
 	  .facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts },
-	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL },
+	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL, .start = appointments_start },
 	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true },
 };
 

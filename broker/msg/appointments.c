@@ -10,11 +10,15 @@ const char *const appointment_filter_names[] = { STATUS_NAMES, "schedule_in_anal
 const char *const cancelled_by_names[] = { "patient", "doctor", "system", NULL };
 const char *const request_status_names[] = { "pending", "booked", "done", "rejected", "failed", NULL };
 
-MSG_DEFINE(appointments_appointment, APPOINTMENTS_APPOINTMENT)
-MSG_DEFINE(appointments_page,        APPOINTMENTS_PAGE)
-MSG_DEFINE(appointments_get_req,     APPOINTMENTS_GET_REQ)
-MSG_DEFINE(appointments_list_req,    APPOINTMENTS_LIST_REQ)
-MSG_DEFINE(appointments_locate_req,  APPOINTMENTS_LOCATE_REQ)
-MSG_DEFINE(appointments_locate_rep,  APPOINTMENTS_LOCATE_REP)
-MSG_DEFINE(appointments_request_req, APPOINTMENTS_REQUEST_REQ)
-MSG_DEFINE(appointments_request_rep, APPOINTMENTS_REQUEST_REP)
+MSG_DEFINE(appointments_appointment,   APPOINTMENTS_APPOINTMENT)
+MSG_DEFINE(appointments_page,          APPOINTMENTS_PAGE)
+MSG_DEFINE(appointments_get_req,       APPOINTMENTS_GET_REQ)
+MSG_DEFINE(appointments_list_req,      APPOINTMENTS_LIST_REQ)
+MSG_DEFINE(appointments_locate_req,    APPOINTMENTS_LOCATE_REQ)
+MSG_DEFINE(appointments_locate_rep,    APPOINTMENTS_LOCATE_REP)
+MSG_DEFINE(appointments_concluded_req, APPOINTMENTS_CONCLUDED_REQ)
+MSG_DEFINE(appointments_visit,         APPOINTMENTS_VISIT)
+MSG_DEFINE(appointments_concluded_rep, APPOINTMENTS_CONCLUDED_REP)
+MSG_DEFINE(appointments_calendar_req,  APPOINTMENTS_CALENDAR_REQ)
+MSG_DEFINE(appointments_request_req,   APPOINTMENTS_REQUEST_REQ)
+MSG_DEFINE(appointments_request_rep,   APPOINTMENTS_REQUEST_REP)

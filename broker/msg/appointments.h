@@ -1,7 +1,7 @@
 /* appointments.h - appointments and requests: what one can read.  Changes are in booking.h. */
 #ifndef BROKER_MSG_APPOINTMENTS_H
 #define BROKER_MSG_APPOINTMENTS_H
-#include "broker/msg.h"
+#include "broker/msg/document.h"
 
 enum appointment_status {
 	APPOINTMENT_WAITING, APPOINTMENT_CONFIRMED, APPOINTMENT_IN_PROGRESS,
@@ -51,6 +51,14 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   BODY,  ENUM, status,           OPT, 0, 0, appointment_status)      \
 	F(T,   BODY,  TIME, starts,           OPT, 0, TIME_MAX,  -)               \
 	F(T,   BODY,  TIME, ends,             OPT, 0, TIME_MAX,  -)
+#define APPOINTMENTS_CONCLUDED_REQ(F, T)                                          \
+	F(T,   OURS,  INT,  doctor_id,        REQ, 1, INT64_MAX, -)
+#define APPOINTMENTS_VISIT(F, T)                                                  \
+	F(T,   BODY,  INT,  appointment_id,   REQ, 1, INT64_MAX, -)
+#define APPOINTMENTS_CONCLUDED_REP(F, T)                                          \
+	F(T,   BODY,  LIST, items,            REQ, 0, 100, appointments_visit)
+#define APPOINTMENTS_CALENDAR_REQ(F, T)                                           \
+	F(T,   PATH,  INT,  id,               REQ, 1, INT64_MAX, -)
 #define APPOINTMENTS_REQUEST_REQ(F, T)                                            \
 	F(T,   PATH,  TEXT, request_id,       REQ, 1, 4096,      -)
 #define APPOINTMENTS_REQUEST_REP(F, T)                                            \
@@ -62,19 +70,25 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   BODY,  TIME, requested_at,     OPT, 0, TIME_MAX,  -)               \
 	F(T,   BODY,  TIME, decided_at,       OPT, 0, TIME_MAX,  -)
 
-MSG_DECLARE(appointments_appointment, APPOINTMENTS_APPOINTMENT)
-MSG_DECLARE(appointments_page,        APPOINTMENTS_PAGE)
-MSG_DECLARE(appointments_get_req,     APPOINTMENTS_GET_REQ)
-MSG_DECLARE(appointments_list_req,    APPOINTMENTS_LIST_REQ)
-MSG_DECLARE(appointments_locate_req,  APPOINTMENTS_LOCATE_REQ)
-MSG_DECLARE(appointments_locate_rep,  APPOINTMENTS_LOCATE_REP)
-MSG_DECLARE(appointments_request_req, APPOINTMENTS_REQUEST_REQ)
-MSG_DECLARE(appointments_request_rep, APPOINTMENTS_REQUEST_REP)
+MSG_DECLARE(appointments_appointment,   APPOINTMENTS_APPOINTMENT)
+MSG_DECLARE(appointments_page,          APPOINTMENTS_PAGE)
+MSG_DECLARE(appointments_get_req,       APPOINTMENTS_GET_REQ)
+MSG_DECLARE(appointments_list_req,      APPOINTMENTS_LIST_REQ)
+MSG_DECLARE(appointments_locate_req,    APPOINTMENTS_LOCATE_REQ)
+MSG_DECLARE(appointments_locate_rep,    APPOINTMENTS_LOCATE_REP)
+MSG_DECLARE(appointments_concluded_req, APPOINTMENTS_CONCLUDED_REQ)
+MSG_DECLARE(appointments_visit,         APPOINTMENTS_VISIT)
+MSG_DECLARE(appointments_concluded_rep, APPOINTMENTS_CONCLUDED_REP)
+MSG_DECLARE(appointments_calendar_req,  APPOINTMENTS_CALENDAR_REQ)
+MSG_DECLARE(appointments_request_req,   APPOINTMENTS_REQUEST_REQ)
+MSG_DECLARE(appointments_request_rep,   APPOINTMENTS_REQUEST_REP)
 
-/*        domain        verb     answer                    who may                     transaction via      key */
-#define APPOINTMENTS_CALLS(X)                                                                                        \
-	X(appointments, get,     appointments_appointment, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
-	X(appointments, list,    appointments_page,        ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
-	X(appointments, locate,  appointments_locate_rep,  ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
-	X(appointments, request, appointments_request_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)
+/*        domain        verb       answer                      who may                     transaction via      key */
+#define APPOINTMENTS_CALLS(X)                                                                                            \
+	X(appointments, get,       appointments_appointment,   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
+	X(appointments, list,      appointments_page,          ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
+	X(appointments, locate,    appointments_locate_rep,    ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
+	X(appointments, concluded, appointments_concluded_rep, ROLE_PATIENT,               TX_READ,    REQUEST, -)       \
+	X(appointments, calendar,  document,                   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
+	X(appointments, request,   appointments_request_rep,   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)
 #endif

@@ -16,6 +16,15 @@ SELECT doctor_id, patient_id, status::text, starts, ends
   FROM agenda.appointment
  WHERE id = :id AND (patient_id = :user_id OR doctor_id = :user_id);
 
+-- name: appointments_concluded
+-- in: appointments_pair
+-- out: appointments_visit
+SELECT id AS appointment_id
+  FROM agenda.appointment
+ WHERE patient_id = :patient_id AND doctor_id = :doctor_id AND status = 'concluded'
+ ORDER BY starts DESC, id DESC
+ LIMIT 100;
+
 -- name: appointments_of_patient
 -- in: appointments_span
 -- out: appointments_appointment

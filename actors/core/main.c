@@ -280,6 +280,13 @@ static bool choose(const char *name)
 	return some;
 }
 
+static const char *needs_url(enum config_key url)
+{
+	return url == CONFIG_USERS_DATABASE_URL ? "HEALTHMED_USERS_DATABASE_URL is not set; needed by " :
+	       url == CONFIG_CLINICAL_DATABASE_URL ? "HEALTHMED_CLINICAL_DATABASE_URL is not set; needed by " :
+	       "HEALTHMED_AGENDA_DATABASE_URL is not set; needed by ";
+}
+
 /* 0, or the code to exit with: what no waiting would mend. */
 static int check(void)
 {
@@ -292,9 +299,7 @@ static int check(void)
 		const struct domain *d = house.room[i].domain;
 
 		if (config_text(d->url)[0] == '\0')
-			return wrong(EXIT_CONFIG, d->url == CONFIG_USERS_DATABASE_URL ?
-				     "HEALTHMED_USERS_DATABASE_URL is not set; needed by " :
-				     "HEALTHMED_AGENDA_DATABASE_URL is not set; needed by ", d->actor->name);
+			return wrong(EXIT_CONFIG, needs_url(d->url), d->actor->name);
 		if (!d->mailbox && dispatch_lacks(d->actor) != NULL) {
 			(void) snprintf(text, sizeof text, "%s lacks the query ", d->actor->name);
 			return wrong(1, text, dispatch_lacks(d->actor));

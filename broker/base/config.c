@@ -239,6 +239,7 @@ static bool (*const check[CONFIG_COUNT])(enum config_key) = {
 	[CONFIG_REDIS_URL]           = check_redis,
 	[CONFIG_USERS_DATABASE_URL]  = check_postgres,
 	[CONFIG_AGENDA_DATABASE_URL] = check_postgres,
+	[CONFIG_CLINICAL_DATABASE_URL] = check_postgres,
 	[CONFIG_DATABASE_URL]        = check_postgres,
 	[CONFIG_TIMEZONE]            = check_zone,
 	[CONFIG_JWT_PUBLIC_KEYS]     = check_public_keys,

@@ -22,6 +22,7 @@ enum config_role {
 	X(NATS_URL,               SECRET, C_GATEWAY | C_ACTOR | C_ADMIN, "nats://127.0.0.1:4222", 0, 0, "NATS servers, separated by commas") \
 	X(USERS_DATABASE_URL,     SECRET, C_ACTOR,                   "", 0, 0, "PostgreSQL of the users; actors log in as healthmed_<domain>") \
 	X(AGENDA_DATABASE_URL,    SECRET, C_ACTOR,                   "", 0, 0, "PostgreSQL of the agendas") \
+	X(CLINICAL_DATABASE_URL,  SECRET, C_ACTOR,                   "", 0, 0, "PostgreSQL of reports and files") \
 	X(DATABASE_URL,           SECRET, C_ADMIN,                   "", 0, 0, "PostgreSQL as its owner: migrate, verify, seed") \
 	X(REDIS_URL,              SECRET, C_ACTOR,                   "", 0, 0, "cache, redis://[:password@]host:port; empty: none") \
 	X(TIMEZONE,               TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "America/Sao_Paulo", 0, 0, "zone of the clinic") \

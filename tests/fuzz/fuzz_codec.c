@@ -57,17 +57,29 @@ static void survive(const struct msg *m, const void *req)
 static void fill_ours(const struct msg *m, void *req)
 {
 	for (size_t i = 0; i < m->nfields; i++)
-		if (m->fields[i].from == FROM_OURS && m->fields[i].kind == K_INT) {
-			*(int64_t *) ((char *) req + m->fields[i].off) = 7;
+		if (m->fields[i].from == FROM_OURS) {
+			if (m->fields[i].kind == K_INT || m->fields[i].kind == K_TIME)
+				*(int64_t *) ((char *) req + m->fields[i].off) = 7;
+			if (m->fields[i].kind == K_TEXT)
+				*(struct str *) ((char *) req + m->fields[i].off) = STR("7777777");
 			((struct set *) req)->has |= UINT64_C(1) << i;
 		}
 }
 
+/* Every parameter of the path is there: a seven, of whatever kind it is. */
+static struct pairs path_of(const struct msg *m, struct pair pair[4])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->nfields && n < 4; i++)
+		if (m->fields[i].from == FROM_PATH)
+			pair[n++] = (struct pair) { str_of(m->fields[i].name), STR("7") };
+	return (struct pairs) { pair, n };
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-	static const struct pair path[] = { { STR("id"), STR("7") }, { STR("doctor_id"), STR("7") },
-		{ STR("request_id"), STR("AAAA") } };
-	struct pair pair[64];
+	struct pair pair[64], path[4];
 
 	if (size < 2)
 		return 0;
@@ -83,7 +95,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	ctx = (struct ctx) { .mem = &arena };
 
 	void *req = arena_alloc(&arena, m->size);
-	const struct pairs none = { NULL, 0 }, of_path = { path, COUNT(path) };
+	const struct pairs none = { NULL, 0 }, of_path = path_of(m, path);
 	err_t e = ERR(internal);
 
 	switch ((enum form) (data[1] % FORM_COUNT)) {

@@ -49,6 +49,24 @@ TEST(a_mailbox_command_has_no_deadline_and_a_stranger_no_name)
 	assert_string_equal(c->trace, "");
 }
 
+TEST(the_system_has_a_role_and_no_name)
+{
+	struct ctx *c = fresh(), back = { .mem = c->mem };
+	struct headers h = { .n = 0 };
+
+	c->role = ROLE_SYSTEM;
+	c->user = 5;
+	c->if_match = "\"a\"";
+	wire_put_ctx(c, true, &h);
+	assert_null(value_of(&h, WIRE_USER));
+	assert_string_equal(value_of(&h, WIRE_IF_MATCH), "\"a\"");
+	assert_err(wire_get_ctx(&back, NULL, value_of(&h, WIRE_ROLE), NULL, NULL), none);
+	assert_int_equal(back.role, ROLE_SYSTEM);
+	assert_int_equal(back.user, 0);
+	assert_err(wire_get_ctx(&back, "5", "system", NULL, NULL), unreadable);
+	assert_err(wire_get_ctx(&back, NULL, "patient", NULL, NULL), unreadable);
+}
+
 TEST(a_deadline_that_has_passed_is_no_missing_deadline)
 {
 	struct ctx *c = fresh();

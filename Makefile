@@ -3,6 +3,7 @@ B          ?= build
 RUN        ?= .run
 PREFIX     ?= /usr/local
 CFLAGS     ?= -O2 -g
+PYTHON     ?= /usr/bin/python3
 STD         = -std=gnu11 -D_GNU_SOURCE -fno-strict-aliasing -I. -I$B/gen	# the codec stores by offset
 WARN        = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
               -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wconversion -Wswitch-enum $(WERROR)
@@ -19,12 +20,13 @@ LIBS        = -lnats -lpq -lmsgpackc -ljansson -lcivetweb -ljwt -lhiredis -lsodi
 SRC        := $(wildcard broker/base/*.c broker/*.c broker/msg/*.c actors/*/*.c web/*.c)
 QUERIES    := $(sort $(wildcard sql/queries/*.sql))
 MIGRATIONS := $(sort $(wildcard sql/migrations/*.sql))
-GEN        := $B/gen/query.o $B/gen/migration.o
+GEN        := $B/gen/query.o $B/gen/migration.o $B/gen/assets.o
 OBJ        := $(SRC:%.c=$B/%.o) $(GEN)
 UNIT       := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 WITH       := $(patsubst %.c,$B/%,$(wildcard tests/integration/test_*.c))
 FUZZ       := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 LOAD       := $(patsubst %.c,$B/%,$(wildcard loadtest/*.c))
+TABLES     := $B/tests/tables
 
 all: $B/healthmed $(LOAD)	## builds the program and the load generator
 
@@ -38,6 +40,9 @@ $B/gen/query.h $B/gen/query.c: $B/gen/query.%: sql/embed.awk $(QUERIES)
 $B/gen/migration.c: sql/migrations.awk $(MIGRATIONS)
 	@mkdir -p $(@D)
 	awk -f $^ > $@.tmp && mv $@.tmp $@
+$B/gen/assets.c: web/docs.py web/openapi.yaml web/docs.css
+	@mkdir -p $(@D)
+	$(PYTHON) $^ > $@.tmp && mv $@.tmp $@
 $(GEN): %.o: %.c
 	$(CC) $(STD) $(WARN) $(CFLAGS) $(HARDEN) -c $< -o $@
 $B/%.o: %.c | $B/gen/query.h
@@ -47,7 +52,7 @@ $(UNIT) $(WITH): %: %.o $B/tests/unit/main.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS) -lcmocka
 $(FUZZ): %: %.o $(if $(FUZZER),,$B/tests/fuzz/replay.o) $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(FUZZER) $(LINKFLAGS) $^ -o $@ $(LIBS)
-$(LOAD): %: %.o $B/libhealthmed.a
+$(LOAD) $(TABLES): %: %.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
 
 # ---- running ----
@@ -87,7 +92,7 @@ SAN_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_us
               TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:ignore_noninstrumented_modules=1:history_size=4
 SANE        = env $(SAN_OPTIONS)
 
-programs: $B/healthmed $(UNIT) $(WITH) $(LOAD)
+programs: $B/healthmed $(UNIT) $(WITH) $(LOAD) $(TABLES)
 replayers: $(FUZZ)
 test check:	## builds and runs every test on servers of its own; ends with one line
 	@echo building the tests && $(BUILD) -s programs && $(BUILD) -s B=$(FUZZ_B) $(AS_ASAN) replayers

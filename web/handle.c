@@ -14,6 +14,7 @@
 #include "broker/etag.h"
 #include "broker/metrics.h"
 #include "broker/msg/document.h"
+#include "web/assets.h"
 #include "web/cors.h"
 #include "web/header.h"
 #include "web/job.h"
@@ -313,6 +314,14 @@ static err_t by_mailbox(struct job *j)
 
 /* ---- what the gateway answers by itself ---- */
 
+static void show(struct http_answer *a, const struct asset *s)
+{
+	a->type = s->type;
+	a->body = s->body;
+	if (s->policy != NULL)
+		http_put(a, "Content-Security-Policy", "%s", s->policy);
+}
+
 static err_t by_itself(struct job *j)
 {
 	enum { READY = 4096 };
@@ -334,6 +343,12 @@ static err_t by_itself(struct job *j)
 	case OWN_JWKS:
 		j->a->type = "application/jwk-set+json";
 		j->a->body = auth_jwks(j->g->auth);
+		break;
+	case OWN_OPENAPI:
+		show(j->a, &asset_openapi);
+		break;
+	case OWN_DOCS:
+		show(j->a, &asset_docs);
 		break;
 	case OWN_NOT:
 		assert(0 && "not ours");

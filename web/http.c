@@ -32,7 +32,7 @@ enum { STACK = 1 << 20 };
 #else
 enum { STACK = 256 << 10 };	/* mapped, not touched: thousands of threads are cheap */
 #endif
-enum { REFUSED_HEAD = 512 };
+enum { REFUSED_HEAD = 512, LARGE = 64 << 10 };
 #define BODY_DEADLINE (10 * SECOND)
 #define WATCH_EVERY   (100 * MS)
 
@@ -232,10 +232,13 @@ static const char *date(struct seat *s)
 	return s->date;
 }
 
-/* Status line, headers and body in one piece, so that they are one write. */
+/* Status line, headers and body in one piece, so that they are one write; a large body is not worth
+ * a copy. */
 static void send_answer(struct seat *s, struct http_request *q, struct http_answer *a)
 {
 	const bool bodiless = a->status == 204 || a->status == 304;
+	const bool sent = !bodiless && !str_eq(q->method, STR("HEAD"));
+	const size_t apart = sent && a->body.n > LARGE ? a->body.n : 0;
 	struct buf b = { .mem = q->c.mem };
 	char small[REFUSED_HEAD];
 
@@ -251,13 +254,14 @@ static void send_answer(struct seat *s, struct http_request *q, struct http_answ
 			q->close ? "Connection: close\r\n" : "");
 		buf_put(&b, a->head.p, a->head.n);
 		buf_put(&b, "\r\n", 2);
-		if (!bodiless && !str_eq(q->method, STR("HEAD")))
+		if (sent && apart == 0)
 			buf_put(&b, a->body.p, a->body.n);
 	}
 	if (q->close)
 		mg_disable_keep_alive(q->conn);
 	if (!b.full && !a->head.full) {
-		if (mg_write(q->conn, b.p, b.n) != (int) b.n)
+		if (mg_write(q->conn, b.p, b.n) != (int) b.n ||
+		    (apart > 0 && mg_write(q->conn, a->body.p, apart) != (int) apart))
 			mg_disable_keep_alive(q->conn);
 		return;
 	}

@@ -26,7 +26,7 @@ static const char *const service[] = { "/user-service", "/scheduler-service",
 enum { SERVICES_WITH_ROUTES = 3 };	/* the first ones; the others only had /health */
 static const struct { const char *path; enum own own; } own[] = {
 	{ "/health", OWN_HEALTH }, { "/livez", OWN_LIVEZ }, { "/readyz", OWN_READYZ },
-	{ "/.well-known/jwks.json", OWN_JWKS },
+	{ "/.well-known/jwks.json", OWN_JWKS }, { "/openapi.json", OWN_OPENAPI }, { "/docs", OWN_DOCS },
 };
 
 static int method_of(struct str s)

@@ -11,7 +11,7 @@
 enum { ROUTER_PARAMS = 4, ROUTER_QUERY = 32 };
 
 /* What a gateway answers by itself. */
-enum own { OWN_NOT, OWN_HEALTH, OWN_LIVEZ, OWN_READYZ, OWN_JWKS };
+enum own { OWN_NOT, OWN_HEALTH, OWN_LIVEZ, OWN_READYZ, OWN_JWKS, OWN_OPENAPI, OWN_DOCS };
 
 struct match {
 	const struct route *route;		/* NULL: none, or one of our own */

@@ -82,6 +82,8 @@ TEST(what_is_no_address_of_ours_is_not_found)
 					   "/appointment-creator-service/api/v1/users",
 					   "/api/v1/appointments/1/cancel/2",
 					   "/user-service/livez",
+					   "/user-service/docs",
+					   "/api/v1/openapi.json",
 					   "/user-service"};
 
 	for (size_t i = 0; i < COUNT(none); i++)
@@ -114,6 +116,10 @@ TEST(health_answers_under_every_former_service)
 	assert_err(find("GET", "/livez"), none);
 	assert_err(find("GET", "/.well-known/jwks.json"), none);
 	assert_int_equal(m.own, OWN_JWKS);
+	assert_err(find("GET", "/openapi.json"), none);
+	assert_int_equal(m.own, OWN_OPENAPI);
+	assert_err(find("HEAD", "/docs"), none);
+	assert_int_equal(m.own, OWN_DOCS);
 }
 
 TEST(a_query_is_decoded_pair_by_pair)

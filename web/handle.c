@@ -186,7 +186,6 @@ static err_t write_document(struct job *j, const struct document *d)
 	if (d->has.name)
 		http_put(j->a, "Content-Disposition", "attachment; filename=\"%.*s\"", (int) d->name.n,
 			 d->name.p);
-	http_put(j->a, "X-Content-Type-Options", "nosniff");
 	return OK;
 }
 

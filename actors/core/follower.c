@@ -161,10 +161,11 @@ static err_t start(struct follower *f)
 	struct stream_info info;
 	struct follow_place place;
 
-	TRY(stream_info(c, f->bus, STREAM_EVENTS, &info));
 	TRY(db_begin(c, true));
 	TRY(db_one(c, f->lock, NULL, &place));
 	TRY(db_commit(c));
+	/* In this order: another process may move the position meanwhile, and the stream grows before it. */
+	TRY(stream_info(c, f->bus, STREAM_EVENTS, &info));
 
 	const bool known = place.stream_created == info.created && place.last_seq <= info.last_seq;
 

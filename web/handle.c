@@ -194,6 +194,7 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	const struct route *r = j->m.route;
 	const struct field *id = field_named(m, "id", K_INT);
 	const bool created = r->ok == 201 && r->location != NULL;
+	const bool beneath = created && strcmp(r->location, BENEATH) == 0;
 
 	j->a->status = r->ok;
 	if (r->ok == 204)
@@ -207,7 +208,8 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	if (created && r->location[strlen(r->location) - 1] != '/')
 		http_put(j->a, "Location", "%s", r->location);
 	else if (created && id != NULL)
-		http_put(j->a, "Location", "%s%" PRId64, r->location, field_int(what, id));
+		http_put(j->a, "Location", "%.*s%s%" PRId64, beneath ? (int) j->q->path.n : 0,
+			 j->q->path.p, r->location, field_int(what, id));
 	if (r->auth == AUTH_TOKEN)
 		write_etag(j);
 	return OK;

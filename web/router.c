@@ -12,7 +12,7 @@ enum { GET, POST, PUT, DELETE, METHODS };
 enum { NODES = 512 };
 
 struct node {				/* one segment of a path */
-	struct str          name;	/* of a param: the field's name */
+	struct str          name;	/* of a word; a param has the name that the route gives it */
 	bool                param;
 	const struct node  *child, *next;
 	const struct route *route[METHODS];
@@ -54,13 +54,11 @@ static bool segment(struct str *path, struct str *s)
 static struct node *grow(struct node *parent, struct str s)
 {
 	const bool param = s.n > 2 && s.p[0] == '{';
-	const struct str name = param ? (struct str) { s.p + 1, s.n - 2 } : s;
+	const struct str name = param ? STR("") : s;
 
-	for (const struct node *n = parent->child; n != NULL; n = n->next) {
-		assert(!n->param || !param || str_eq(n->name, name));
+	for (const struct node *n = parent->child; n != NULL; n = n->next)
 		if (n->param == param && str_eq(n->name, name))
 			return &node[n - node];
-	}
 	assert(nnodes < NODES);
 
 	struct node *n = &node[nnodes++];
@@ -167,6 +165,18 @@ static bool is_own(struct str path, bool based, struct match *m)
 	return false;
 }
 
+/* What the route calls the params that were met on the way to it. */
+static void name_params(struct match *m)
+{
+	struct str path = str_of(m->route->path), s;
+	size_t i = 0;
+
+	while (segment(&path, &s))
+		if (s.p[0] == '{')
+			m->param[i++].name = (struct str) { s.p + 1, s.n - 2 };
+	assert(i == m->nparams);
+}
+
 err_t router_find(struct ctx *c, struct str method, struct str path, struct match *m)
 {
 	const int verb = method_of(method);
@@ -198,11 +208,12 @@ err_t router_find(struct ctx *c, struct str method, struct str path, struct matc
 			return refuse(c, ERR_not_found, "no such path");
 		if (n->param) {
 			assert(m->nparams < ROUTER_PARAMS);
-			m->param[m->nparams++] = (struct pair) { n->name, s };
+			m->param[m->nparams++].value = s;
 		}
 	}
 	if (verb < METHODS && n->route[verb] != NULL) {
 		m->route = n->route[verb];
+		name_params(m);
 		return OK;
 	}
 	allow(m, n);

@@ -45,7 +45,6 @@
 enum {
 	SLOT_BITS = 15, SLOTS = 1 << SLOT_BITS,		/* more than a gateway has threads */
 	STATE_BITS = 4,
-	OUTCOME_MAX = 4096,				/* of one outcome; a longer one is asked for later */
 	ANSWERS = 256,					/* of one message: booking_answers' own limit */
 	CROWD = 48,					/* waiters, above which a millisecond is well spent */
 	INBOX = 48, SUBJECT = 96,
@@ -850,11 +849,11 @@ static enum state await_outcome(struct waiter *w, int64_t patience, int64_t unti
 }
 
 err_t bus_command(struct ctx *c, struct bus *b, const char *subject, struct headers *h,
-		  struct str body, int64_t wait_us, struct bus_outcome *out)
+		  struct str body, int64_t wait_us, size_t size, struct bus_outcome *out)
 {
-	char *room = arena_alloc(c->mem, OUTCOME_MAX);
+	char *room = arena_alloc(c->mem, size);
 	struct waiter *w = room == NULL ? NULL :
-		waiter_take(b, wait_us == 0 ? ACK : VERDICT, room, OUTCOME_MAX);
+		waiter_take(b, wait_us == 0 ? ACK : VERDICT, room, size);
 	const int64_t until = until_of(c);
 	const int64_t patience = wait_us == 0 ? until : clock_mono() + wait_us;
 	err_t e;

@@ -33,9 +33,11 @@ struct bus_outcome {
 	struct str outcome;		/* when decided: msgpack of booking_outcome, in the arena */
 };
 /* Adds WIRE_INBOX to the headers.  With wait_us == 0 it waits for the acknowledgement only, until
- * c->deadline.  unavailable: not connected, nobody keeps the stream, or it is full: surely not accepted. */
+ * c->deadline.  An outcome of more than `room` bytes is not taken: it counts as undecided, and can be
+ * asked for.  unavailable: not connected, nobody keeps the stream, or it is full: surely not accepted. */
+enum { OUTCOME_USUAL = 4096, OUTCOME_MOST = 256 << 10 };
 err_t bus_command(struct ctx *, struct bus *, const char *subject, struct headers *,
-		  struct str body, int64_t wait_us, struct bus_outcome *) MUST_CHECK;
+		  struct str body, int64_t wait_us, size_t room, struct bus_outcome *) MUST_CHECK;
 
 /* Fire and forget. */
 err_t bus_publish(struct bus *, const char *subject, const struct headers *, struct str body) MUST_CHECK;

@@ -104,6 +104,15 @@ err_t ask(struct job *j, const struct call *k, const void *req, const char *requ
 	return read_reply(j->c, k->rep, reply, rep);
 }
 
+/* A command that may name many things is answered with as many. */
+static size_t outcome_room(const struct call *k)
+{
+	for (size_t i = 0; i < k->req->nfields; i++)
+		if (k->req->fields[i].kind == K_TIMES || k->req->fields[i].kind == K_INTS)
+			return OUTCOME_MOST;
+	return OUTCOME_USUAL;
+}
+
 err_t command(struct job *j, const struct call *k, const void *req, int64_t doctor, int64_t wait_us,
 	      struct request_id *id, struct bus_outcome *o)
 {
@@ -121,7 +130,7 @@ err_t command(struct job *j, const struct call *k, const void *req, int64_t doct
 	wire_put(&h, WIRE_REQUEST, text);
 	j->c->deadline = clock_mono() + (wait_us > ACK_DEADLINE ? wait_us : ACK_DEADLINE);
 	wait_begins(j->g);
-	const err_t e = bus_command(j->c, bus_of(j->g), subject, &h, body, wait_us, o);
+	const err_t e = bus_command(j->c, bus_of(j->g), subject, &h, body, wait_us, outcome_room(k), o);
 
 	wait_ends(j->g);
 	return e;

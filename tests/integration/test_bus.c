@@ -280,7 +280,7 @@ TEST(a_command_waits_for_its_outcome_and_knows_its_sequence_once_accepted)
 	for (int i = 0; i < 50; i++) {
 		struct ctx *c = within(5 * SECOND);
 
-		assert_err(bus_command(c, b, "CMD.1", &h, STR("x"), 5 * SECOND, &out), none);
+		assert_err(bus_command(c, b, "CMD.1", &h, STR("x"), 5 * SECOND, OUTCOME_USUAL, &out), none);
 		assert_int_equal(out.state, OUTCOME_DECIDED);
 		assert_str(out.outcome, "decided");
 		assert_true(out.seq == 0 || out.seq == i + 1);
@@ -299,23 +299,23 @@ TEST(a_command_without_an_outcome_is_accepted_or_unknown)
 	int64_t since = clock_mono();
 
 	make_stream(b, "SLOW", "");
-	assert_err(bus_command(within(5 * SECOND), b, "SLOW.1", &h, STR("x"), 100 * MS, &out), none);
+	assert_err(bus_command(within(5 * SECOND), b, "SLOW.1", &h, STR("x"), 100 * MS, OUTCOME_USUAL, &out), none);
 	assert_int_equal(out.state, OUTCOME_ACCEPTED);
 	assert_int_equal(out.seq, 1);
 	assert_in_range(clock_mono() - since, 100 * MS, 3 * SECOND);
 	since = clock_mono();
-	assert_err(bus_command(within(5 * SECOND), b, "SLOW.1", &h, STR("x"), 0, &out), none);
+	assert_err(bus_command(within(5 * SECOND), b, "SLOW.1", &h, STR("x"), 0, OUTCOME_USUAL, &out), none);
 	assert_int_equal(out.state, OUTCOME_ACCEPTED);
 	assert_int_equal(out.seq, 2);
 	assert_true(clock_mono() - since < 3 * SECOND);	/* woken by the acknowledgement */
 	/* Somebody hears it, and no stream keeps it. */
 	assert_err(bus_listen(a.bus, "t.quiet", on_command, &a), none);
-	assert_err(bus_command(within(100 * MS), b, "t.quiet", &h, STR("x"), 50 * MS, &out), none);
+	assert_err(bus_command(within(100 * MS), b, "t.quiet", &h, STR("x"), 50 * MS, OUTCOME_USUAL, &out), none);
 	assert_int_equal(out.state, OUTCOME_UNKNOWN);
 	/* An outcome that is too long for a waiter is not cut. */
 	atomic_store(&a.play, RAMBLE);
 	assert_err(bus_listen(a.bus, "SLOW.2", on_command, &a), none);
-	assert_err(bus_command(within(SECOND), b, "SLOW.2", &h, STR("x"), 100 * MS, &out), none);
+	assert_err(bus_command(within(SECOND), b, "SLOW.2", &h, STR("x"), 100 * MS, OUTCOME_USUAL, &out), none);
 	assert_int_equal(out.state, OUTCOME_ACCEPTED);
 	bus_close(b);
 	bus_close(a.bus);
@@ -331,11 +331,11 @@ TEST(a_command_that_no_stream_keeps_is_surely_not_accepted)
 	const int64_t since = clock_mono();
 	err_t e = OK;
 
-	assert_err(bus_command(within(5 * SECOND), b, "t.nostream", &h, STR("x"), 5 * SECOND, &out),
+	assert_err(bus_command(within(5 * SECOND), b, "t.nostream", &h, STR("x"), 5 * SECOND, OUTCOME_USUAL, &out),
 		   unavailable);
 	make_stream(b, "FULL", ",\"max_bytes\":4096");
 	for (int i = 0; i < 5 && !e.code; i++)
-		e = bus_command(within(5 * SECOND), b, "FULL.1", &h, body, i == 3 ? 5 * SECOND : 0, &out);
+		e = bus_command(within(5 * SECOND), b, "FULL.1", &h, body, i == 3 ? 5 * SECOND : 0, OUTCOME_USUAL, &out);
 	assert_err(e, unavailable);
 	assert_true(clock_mono() - since < 3 * SECOND);	/* the refusal wakes */
 	bus_close(b);
@@ -353,7 +353,7 @@ TEST(outcomes_that_are_none_wake_nobody)
 
 	make_stream(b, "FORGED", "");
 	assert_err(bus_subscribe(a.bus, "FORGED.1", NULL, &spy), none);
-	assert_err(bus_command(within(SECOND), b, "FORGED.1", &h, STR("x"), 0, &out), none);
+	assert_err(bus_command(within(SECOND), b, "FORGED.1", &h, STR("x"), 0, OUTCOME_USUAL, &out), none);
 	struct bus_msg *m = bus_take(spy, 5 * SECOND, &closed);
 
 	assert_non_null(m);
@@ -378,7 +378,7 @@ TEST(outcomes_that_are_none_wake_nobody)
 	}
 	bus_unsubscribe(spy);
 	assert_err(bus_listen(a.bus, "FORGED.2", on_command, &a), none);
-	assert_err(bus_command(within(5 * SECOND), b, "FORGED.2", &h, STR("x"), 5 * SECOND, &out), none);
+	assert_err(bus_command(within(5 * SECOND), b, "FORGED.2", &h, STR("x"), 5 * SECOND, OUTCOME_USUAL, &out), none);
 	assert_int_equal(out.state, OUTCOME_DECIDED);
 	bus_close(b);
 	bus_close(a.bus);
@@ -455,7 +455,7 @@ TEST(a_lost_connection_fails_at_once_and_comes_back_by_itself)
 
 	assert_err(ask_once(b, "t.killed", 5 * SECOND), unavailable);
 	assert_err(bus_publish(b, "t.killed", &none, STR("x")), unavailable);
-	assert_err(bus_command(within(5 * SECOND), b, "t.killed", &h, STR("x"), SECOND, &out), unavailable);
+	assert_err(bus_command(within(5 * SECOND), b, "t.killed", &h, STR("x"), SECOND, OUTCOME_USUAL, &out), unavailable);
 	assert_true(clock_mono() - since < SECOND);
 	nats_start();
 	EVENTUALLY(10, bus_is_up(b) && bus_is_up(p->bus));

@@ -104,9 +104,9 @@ err_t bus_request(struct ctx *of, struct bus *bus, const char *s, const struct h
 }
 
 err_t bus_command(struct ctx *of, struct bus *bus, const char *s, struct headers *h,
-		  struct str body, int64_t wait_us, struct bus_outcome *o)
+		  struct str body, int64_t wait_us, size_t room, struct bus_outcome *o)
 {
-	(void) of, (void) bus;
+	(void) of, (void) bus, (void) room;
 	note(s, h, body);
 	commands++;
 	waited = wait_us;

@@ -1,5 +1,7 @@
 """Fixtures of all Python tests, and the counts that tests/run adds up."""
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stack import Stack  # noqa: E402
+from stack import BIN, Stack  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,13 @@ def servers():
     """PostgreSQL (migrated), NATS and Redis alone."""
     with Stack("--only", "postgres,nats,redis") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """The tables of routes, calls, messages and errors, as tests/tables.c prints them."""
+    program = Path(BIN).parent / "tests" / "tables"
+    return json.loads(subprocess.run([program], check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.hookimpl(hookwrapper=True)

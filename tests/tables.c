@@ -22,6 +22,10 @@ static const char *const from_name[] = { [FROM_PATH] = "PATH", [FROM_QUERY] = "Q
 	[FROM_BODY] = "BODY", [FROM_OURS] = "OURS" };
 static const char *const auth_name[] = { [AUTH_DENY] = "DENY", [AUTH_PUBLIC] = "PUBLIC",
 	[AUTH_TOKEN] = "TOKEN" };
+static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED",
+	[LOCATED] = "LOCATED", [ATTESTED] = "ATTESTED", [CONCLUDED] = "CONCLUDED",
+	[MAILBOX_NAMED] = "MAILBOX_NAMED", [MAILBOX_OWN] = "MAILBOX_OWN",
+	[MAILBOX_LOCATED] = "MAILBOX_LOCATED", [MAILBOX_MOVES] = "MAILBOX_MOVES" };
 static const char *const tx_name[] = { [TX_NONE] = "NONE", [TX_READ] = "READ", [TX_WRITE] = "WRITE" };
 static const struct { enum role role; const char *name; } roles[] = {
 	{ ROLE_PUBLIC, "public" }, { ROLE_PATIENT, "patient" }, { ROLE_DOCTOR, "doctor" },
@@ -68,8 +72,9 @@ static void put_call(const struct call *k)
 	for (size_t i = 0; i < COUNT(roles); i++)
 		if (k->who & roles[i].role)
 			printf("%s\"%s\"", n++ > 0 ? "," : "", roles[i].name);
-	printf("],\"tx\":\"%s\",\"mailbox\":%s,\"req\":\"%s\",\"answer\":\"%s\"}", tx_name[k->tx],
-	       CALL_IS_MAILBOX(k) ? "true" : "false", name_of(k->req), name_of(k->answer));
+	printf("],\"tx\":\"%s\",\"via\":\"%s\",\"mailbox\":%s,\"req\":\"%s\",\"answer\":\"%s\"}",
+	       tx_name[k->tx], via_name[k->via], CALL_IS_MAILBOX(k) ? "true" : "false",
+	       name_of(k->req), name_of(k->answer));
 }
 
 int main(void)

@@ -223,7 +223,7 @@ class Page:
             lines = "".join(f'<li><a href="#{o["operationId"]}"><span class="method {m}">{m.upper()}</span>{text(o["summary"])}</a></li>'
                             for m, _, o in self.operations(tag["name"]))
             out.append(f'<h2><a href="#{anchor(tag["name"])}">{tag["name"]}</a></h2><ul>{lines}</ul>')
-        return ('<h2><a href="#start">Start here</a></h2><ul><li><a href="#errors">Error codes</a></li>'
+        return ('<h2><a href="#start">Start here</a></h2><ul><li><a href="#ErrorCode">Error codes</a></li>'
                 '<li><a href="#schemas">Schemas</a></li></ul>' + "".join(out))
 
     def introduction(self):
@@ -275,7 +275,7 @@ class Page:
 <p class="facts"><code>{self.document["servers"][0]["url"]}</code><a href="/openapi.json">openapi.json</a><span>OpenAPI {self.document["openapi"]}</span></p></header>
 <section class="group" id="start"><h2>Start here</h2>{self.introduction()}</section>
 {"".join(self.groups())}
-<section class="group" id="errors"><h2>Error codes</h2><p>The <code>code</code> of a <a href="#Problem">Problem</a>.</p>{self.errors()}</section>
+<section class="group" id="ErrorCode"><h2>Error codes</h2><p>The <code>code</code> of a <a href="#Problem">Problem</a>.</p>{self.errors()}</section>
 <section class="group" id="schemas"><h2>Schemas</h2>{self.objects()}</section>
 </main>
 </body>

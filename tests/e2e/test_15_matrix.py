@@ -1,0 +1,275 @@
+"""Every route, whatever it is for: every role, method, address, and everything that cannot be read.
+
+All of it is made from the tables of routes, calls and messages (tests/tables.c), so that a new route is
+tried as soon as it has its row.
+"""
+import re
+import string
+
+import pytest
+
+from stack import ROOT, Stack, wait_until
+
+BASES = ("", "/user-service", "/scheduler-service", "/appointment-service")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+NOBODY = 10**9                                  # users from here on have tokens and no account
+INT64_MAX = 2**63 - 1
+
+
+@pytest.fixture(scope="module")
+def routes(tables):
+    """The rows, each with its call and its fields."""
+    rows = []
+    for route in tables["routes"]:
+        call = tables["calls"][route["call"]]
+        rows.append({**route, **call, "fields": tables["messages"][call["req"]]})
+    assert len(rows) >= 14
+    return rows
+
+
+@pytest.fixture(scope="module")
+def people(stack, routes):
+    """role -> a token for each route: what one route does to a login is not the next one's business."""
+    return {role: dict(zip((name(r) for r in routes), stack.tokens(role, first, len(routes))))
+            for role, first in (("patient", NOBODY), ("doctor", 2 * NOBODY))}
+
+
+def name(route):
+    return f"{route['method']} {route['path']}"
+
+
+def address(route, value="987654321"):
+    return re.sub(r"\{\w+\}", value, route["path"])
+
+
+def empty(route):
+    return {} if route["method"] in ("POST", "PUT") else None
+
+
+def allowed(people, route):
+    """A token of somebody who may."""
+    return people["doctor" if "doctor" in route["who"] else "patient"][name(route)]
+
+
+def fields(route, *of):
+    return [f for f in route["fields"] if f["from"] in of]
+
+
+# ---- who may ----
+
+def test_without_a_token_every_route_but_the_public_ones_is_401(stack, routes):
+    for route in routes:
+        answer = stack.http(route["method"], address(route), empty(route))
+        if route["auth"] == "TOKEN":
+            assert (answer.status, answer.code) == (401, "no_token"), (name(route), answer)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        else:
+            assert answer.code == "invalid", (name(route), answer)
+
+
+def test_every_role_is_let_through_or_not_as_the_call_says(stack, routes, people):
+    for route in routes:
+        for role, tokens in people.items():
+            answer = stack.http(route["method"], address(route), empty(route), tokens[name(route)])
+            if route["auth"] == "TOKEN" and role not in route["who"]:
+                assert (answer.status, answer.code) == (403, "forbidden"), (name(route), role, answer)
+            else:
+                assert answer.status not in (401, 403) and answer.status < 500, (name(route), role, answer)
+
+
+def test_a_token_that_is_over_or_of_another_key_opens_nothing(stack, routes):
+    over = {role: stack.token(role, NOBODY, lifetime=1) for role in ("patient", "doctor")}
+    with Stack("--only", "nats") as other:      # another installation, with keys of its own
+        foreign = {role: other.token(role, NOBODY) for role in ("patient", "doctor")}
+    for role in over:
+        wait_until(lambda role=role: stack.get("/appointments", over[role]).code == "bad_token", 5, "it is over")
+    for route in routes:
+        for role in ("patient", "doctor"):
+            for token in (over[role], foreign[role]):
+                answer = stack.http(route["method"], address(route), empty(route), token)
+                if route["auth"] == "TOKEN":
+                    assert (answer.status, answer.code) == (401, "bad_token"), (name(route), role, answer)
+                    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+                else:
+                    assert answer.code == "invalid", (name(route), answer)
+
+
+# ---- methods and addresses ----
+
+def test_every_other_method_is_405_and_allow_names_those_there_are(stack, routes):
+    known = {}
+    for route in routes:
+        known.setdefault(address(route), set()).update({"GET", "HEAD"} if route["method"] == "GET" else {route["method"]})
+    for path in re.findall(r'\{ "(/[^"]+)", OWN_', (ROOT / "web" / "router.c").read_text()):
+        known["/" + path] = {"GET", "HEAD"}
+    assert "//docs" in known and "/users/me" in known
+    for path, methods in known.items():
+        for method in set(METHODS) - methods:
+            answer = stack.http(method, path)
+            assert answer.status == 405 and (method == "HEAD" or answer.code == "method_not_allowed"), (method, path, answer)
+            assert {m.strip() for m in answer.headers["Allow"].split(",")} == methods, (method, path)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_every_route_answers_under_every_base_path(stack, routes, base):
+    for route in routes:
+        known = stack.http(route["method"], address(route), empty(route))
+        answer = stack.http(route["method"], f"/{base}/api/v1{address(route)}", empty(route))
+        assert (answer.status, answer.code) == (known.status, known.code) and answer.status in (401, 422), (name(route), answer)
+        nowhere = stack.http(route["method"], f"/{base}/api/v1{address(route)}/nothing/at/all", empty(route))
+        assert (nowhere.status, nowhere.code) == (404, "not_found"), (name(route), nowhere)
+        assert stack.http(route["method"], f"/{base}/api/v1{address(route)}/", empty(route)).code == "not_found", name(route)
+
+
+@pytest.mark.parametrize("base", ("/appointment-creator-service", "/review-processor-service", "/another-service"))
+def test_no_route_answers_under_a_service_that_had_none(stack, routes, base):
+    for route in routes:
+        answer = stack.http(route["method"], f"/{base}/api/v1{address(route)}", empty(route))
+        assert (answer.status, answer.code) == (404, "not_found"), (name(route), answer)
+
+
+# ---- what cannot be read ----
+
+def test_an_unknown_parameter_is_400_on_every_route(stack, routes, people):
+    for route in routes:
+        answer = stack.http(route["method"], address(route) + "?frm=1", empty(route), allowed(people, route))
+        assert (answer.status, answer.code) == (400, "unreadable"), (name(route), answer)
+        assert "frm" in {e["field"] for e in answer.json["errors"]}, name(route)
+
+
+def test_a_body_of_another_type_is_415_and_one_where_none_belongs_400(stack, routes, people):
+    for route in routes:
+        send = lambda body, kind: stack.http(route["method"], address(route), body, allowed(people, route),     # noqa: E731
+                                             {"Content-Type": kind})
+        if route["method"] in ("GET", "DELETE"):
+            answer = send(b"{}", "application/json")
+            assert (answer.status, answer.code) == (400, "unreadable"), (name(route), answer)
+            continue
+        for kind in ("text/plain", "application/json; charset=latin1", "application/x-www-form-urlencoded"):
+            answer = send(b"{}", kind)
+            assert (answer.status, answer.code) == (415, "unsupported_media_type"), (name(route), kind, answer)
+
+
+def test_a_body_that_is_too_large_or_no_json_is_refused_on_every_route(stack, routes, people):
+    for route in routes:
+        if route["method"] not in ("POST", "PUT"):
+            continue
+        send = lambda body: stack.http(route["method"], address(route), body, allowed(people, route))       # noqa: E731
+        assert send(b'{"a":"' + b"x" * 70000 + b'"}').code == "too_large", name(route)
+        for body in (b'{"a":', b"7", b'{"a":1,"a":2}', b'{"a":"\xff"}'):
+            assert send(body).code == "unreadable", (name(route), body)
+
+
+def test_a_key_that_is_none_is_400_wherever_one_is_heeded(stack, routes, people):
+    tried = 0
+    for route in routes:
+        if route["tx"] != "WRITE" or route["method"] == "GET":
+            continue
+        for key in ("", "x" * 65, "a b", "caf\xe9"):
+            answer = stack.http(route["method"], address(route), empty(route), allowed(people, route), {"Idempotency-Key": key})
+            assert (answer.status, answer.code) == (400, "unreadable"), (name(route), key)
+            assert "Idempotency-Key" in {e["field"] for e in answer.json["errors"]}
+        tried += 1
+    assert tried >= 4
+
+
+# ---- fields ----
+
+def faults(answer):
+    return {(e["field"], e["code"]) for e in answer.json["errors"] or ()} if answer.json else set()
+
+
+def test_an_id_in_an_address_is_a_positive_number(stack, routes, people):
+    tried = 0
+    for route in routes:
+        for field in fields(route, "PATH"):
+            if field["kind"] != "INT":
+                continue
+            for value, code, word in (("abc", "unreadable", "malformed"), ("1.5", "unreadable", "malformed"), ("0", "invalid", "too_small"),
+                                      ("-1", "invalid", "too_small"), ("9" * 30, "unreadable", "malformed")):
+                path = re.sub(r"\{\w+\}", "987654321", route["path"].replace("{" + field["name"] + "}", value))
+                answer = stack.http(route["method"], path, empty(route), allowed(people, route))
+                assert (answer.code == code or answer.code == "unreadable") and (field["name"], word) in faults(answer), (name(route), value, answer)
+            tried += 1
+    assert tried >= 4
+
+
+def test_every_parameter_is_held_to_its_kind_and_limits(stack, routes, people):
+    tried = 0
+    for route in routes:
+        for field in fields(route, "QUERY"):
+            for value, word in beyond(field, True):
+                answer = stack.http("GET", f"{address(route)}?{field['name']}={value}", None, allowed(people, route))
+                assert answer.status in (400, 422) and (field["name"], word) in faults(answer), (name(route), field["name"], value, answer)
+                tried += 1
+    assert tried >= 20
+
+
+def test_every_field_that_is_missing_is_named_at_once(stack, routes, people):
+    tried = 0
+    for route in routes:
+        required = {(f["name"], "missing") for f in fields(route, "BODY") if f["required"] and f["kind"] != "BYTES"}
+        if not required or route["method"] not in ("POST", "PUT"):
+            continue
+        for body in ({}, None, {field: None for field, _ in required}):
+            answer = stack.http(route["method"], address(route), body, allowed(people, route))
+            assert (answer.status, answer.code) == (422, "invalid") and required <= faults(answer), (name(route), body, answer)
+        tried += 1
+    assert tried >= 5
+
+
+def test_every_field_is_held_to_its_kind_and_limits(stack, tables, routes, people):
+    """One level down too: what an object or the items of a list have."""
+    tried = 0
+    for route in routes:
+        of = [(f["name"], f, (lambda v, f=f: {f["name"]: v})) for f in fields(route, "BODY")]
+        for path, field, wrap in list(of):
+            for inner in tables["messages"].get(field.get("of"), ()):
+                if inner["from"] == "BODY":
+                    listed = field["kind"] == "LIST"
+                    of.append((f"{path}[0].{inner['name']}" if listed else f"{path}.{inner['name']}", inner,
+                               lambda v, i=inner, w=wrap, listed=listed: w([{i["name"]: v}] if listed else {i["name"]: v})))
+        for path, field, wrap in of:
+            for value, word in beyond(field, False):
+                answer = stack.http(route["method"], address(route), wrap(value), allowed(people, route))
+                assert answer.status in (400, 422) and (path, word) in faults(answer), (name(route), path, value, answer)
+                tried += 1
+    assert tried >= 60
+
+
+def beyond(field, query):
+    """(value, the word of its fault): what a field must not be.  Of a query, text; of a body, JSON."""
+    kind, low, high = field["kind"], field["min"], field["max"]
+    text = lambda n: (string.ascii_lowercase * (n // 26 + 1))[:n]       # noqa: E731
+    if kind in ("INT", "MONEY", "RATING", "REAL"):
+        unit = {"MONEY": 100, "RATING": 10}.get(kind, 1)
+        yield "x", "malformed"
+        if low > 0 or kind == "INT":
+            yield low / unit - 1 if kind != "INT" else low - 1, "too_small"
+        if high != INT64_MAX:
+            yield high // unit + 1, "too_large"
+        if not query:
+            yield True, "malformed"
+            yield [], "malformed"
+    elif kind == "TEXT":
+        if low > 1:
+            yield text(low - 1), "too_short"
+        if high <= 20000:
+            yield text(high + 1), "too_long"
+        if not query:
+            yield 7, "malformed"
+            yield {}, "malformed"
+    elif kind == "BOOL":
+        yield "maybe", "malformed"
+    elif kind == "ENUM":
+        yield "no-such-word", "not_allowed"
+    elif kind in ("TIME", "TIMES"):
+        yield "soon", "malformed"
+        yield "2027-02-30%2010:00" if query else "2027-02-30 10:00", "malformed"
+    elif kind == "DATE":
+        yield "2027-02-30", "malformed"
+    elif kind == "CLOCK":
+        yield "25:00", "malformed"
+    elif kind in ("OBJECT", "LIST", "INTS") and not query:
+        yield 7, "malformed"
+        yield "x", "malformed"

@@ -326,7 +326,7 @@ static void show(struct http_answer *a, const struct asset *s)
 static err_t by_itself(struct job *j)
 {
 	enum { READY = 4096 };
-	const bool verbose = j->q->query.p != NULL && str_eq(j->q->query, STR("verbose"));
+	const bool verbose = j->q->query.n >= 7 && memcmp(j->q->query.p, "verbose", 7) == 0;
 	char *text;
 
 	j->a->status = 200;

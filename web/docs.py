@@ -29,6 +29,7 @@ class Page:
     def __init__(self, document):
         self.document = document
         self.schemas = document["components"]["schemas"]
+        self.meaning = {c["const"]: c["description"] for c in self.schemas["ErrorCode"]["oneOf"]}
 
     # ---- looking things up ----
 
@@ -107,7 +108,7 @@ class Page:
         if types[0] == "array":
             of = f'array of {self.kind(schema["items"])}'
         else:
-            of = text(schema.get("format", types[0]))
+            of = text(schema.get("title") or schema.get("format", types[0]))
         return of + self.limits(schema, types[0]) + (" or null" if "null" in types else "")
 
     def limits(self, schema, kind):
@@ -169,8 +170,12 @@ class Page:
             shared, response = "$ref" in response, self.resolve(response)
             of = ", ".join(self.kind(c["schema"]) if "schema" in c else f"<code>{m}</code>"
                            for m, c in response.get("content", {}).items() if m != "application/problem+json")
-            codes = "".join(f' <a class="code" href="#{c}">{c}</a>' for c in self.codes(response)) if int(status) >= 400 else ""
-            said = "" if len(self.codes(response)) > 1 and not shared else self.inline(response["description"])
+            found = self.codes(response)
+            if len(found) > 1 and not shared:
+                said, codes = "", "".join(f'<p><a class="code" href="#{c}">{c}</a> {self.inline(self.meaning[c])}</p>' for c in found)
+            else:
+                said = self.inline(response["description"])
+                codes = "".join(f' <a class="code" href="#{c}">{c}</a>' for c in found)
             line = (f'<li><span class="status s{status[0]}">{status}</span><div>{said}{codes}'
                     f'{f" <span class=kind>{of}</span>" if of else ""}</div></li>')
             (common if shared and status not in ("202", "304", "404", "412") else own).append((status, line))

@@ -138,8 +138,8 @@ void cache_put(struct cache *ca, const char *key, struct str value, int ttl_ms)
 {
 	const size_t nkey = strlen(key);
 	char ttl[16], entry[ENTRY_MAX];
-	const char *argv[] = { "SET", key, entry, "PX", ttl };
-	size_t len[] = { 3, nkey, nkey + 1 + value.n, 2, 0 };
+	const char *argv[] = { "SET", key, entry, "PX", ttl, "NX" };
+	size_t len[] = { 3, nkey, nkey + 1 + value.n, 2, 0, 2 };
 
 	/* What is larger is not worth keeping. */
 	if (nkey > KEY_MAX || value.n > sizeof entry - nkey - 1 || !is_open(ca))
@@ -149,7 +149,7 @@ void cache_put(struct cache *ca, const char *key, struct str value, int ttl_ms)
 	entry[nkey] = '\n';
 	memcpy(entry + nkey + 1, value.p, value.n);
 
-	redisReply *r CLEANUP(reply_freep) = ask(ca, 5, argv, len);
+	redisReply *r CLEANUP(reply_freep) = ask(ca, 6, argv, len);
 	(void) r;
 }
 
@@ -166,6 +166,51 @@ void cache_drop(struct cache *ca, const char *const *keys, size_t n)
 		if (r == NULL)
 			return;
 	}
+}
+
+/* A fence is an entry without a key, and so is never served. */
+void cache_fence(struct cache *ca, const char *const *keys, size_t n, int ms)
+{
+	static const char script[] =
+		"for i = 1, #KEYS do redis.call('SET', KEYS[i], '-', 'PX', ARGV[1]) end";
+	const char *argv[3 + DROP_MAX + 1] = { "EVAL", script };
+	char count[16], ttl[16];
+
+	(void) snprintf(ttl, sizeof ttl, "%d", ms);
+	for (size_t part; n > 0 && is_open(ca); keys += part, n -= part) {
+		part = n < DROP_MAX ? n : DROP_MAX;
+		(void) snprintf(count, sizeof count, "%zu", part);
+		argv[2] = count;
+		memcpy(argv + 3, keys, part * sizeof *keys);
+		argv[3 + part] = ttl;
+
+		redisReply *r CLEANUP(reply_freep) = ask(ca, (int) part + 4, argv, NULL);
+
+		if (r == NULL)
+			return;
+	}
+}
+
+bool cache_read(struct ctx *c, const char *key, const struct msg *m, void *out)
+{
+	struct ctx aside = { .mem = c->mem };	/* faults of the cache's are none of the client's */
+	struct str packed;
+
+	if (!cache_get(c->cache, c, key, &packed))
+		return false;
+	if (msg_from_pack(&aside, m, packed, out).code == ERR_none)
+		return true;
+	memset(out, 0, m->size);
+	return false;
+}
+
+void cache_keep(struct ctx *c, const char *key, const struct msg *m, const void *what, int ttl_ms)
+{
+	struct ctx aside = { .mem = c->mem };
+	struct str packed;
+
+	if (c->cache != NULL && msg_to_pack(&aside, m, what, &packed).code == ERR_none)
+		cache_put(c->cache, key, packed, ttl_ms);
 }
 
 void cache_close(struct cache *ca)

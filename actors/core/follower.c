@@ -30,6 +30,7 @@ struct follower {
 	struct bus    *bus;
 	struct reader *reader;
 	struct db     *db;
+	struct cache  *cache;		/* where effects drop what is no longer so */
 	int64_t        created;		/* of the stream that is being read; 0: none is */
 	struct arena   mem;
 	void          *storage;
@@ -45,7 +46,7 @@ struct follower {
 static struct ctx *fresh_ctx(struct follower *f)
 {
 	arena_reset(&f->mem);
-	f->ctx = (struct ctx) { .mem = &f->mem, .db = f->db, .now = clock_wall(),
+	f->ctx = (struct ctx) { .mem = &f->mem, .db = f->db, .cache = f->cache, .now = clock_wall(),
 		.role = ROLE_SYSTEM, .deadline = clock_mono() + PATIENCE,
 		.secret = config_text(CONFIG_REQUEST_KEY) };
 	return &f->ctx;
@@ -316,6 +317,7 @@ err_t follower_start(struct bus *bus, const struct plan_of_follower *plan, struc
 	f->bus = bus;
 	f->lock = query_named(plan->domain, "follow_lock");
 	f->move = query_named(plan->domain, "follow_move");
+	f->cache = cache_open(plan->redis);
 	f->storage = malloc(ROOM);
 	if (f->storage == NULL || f->lock == Q_COUNT || f->move == Q_COUNT)
 		goto failed;
@@ -329,6 +331,7 @@ err_t follower_start(struct bus *bus, const struct plan_of_follower *plan, struc
 	*out = f;
 	return OK;
 failed:
+	cache_close(f->cache);
 	free(f->storage);
 	free(f);
 	return ERR(internal);
@@ -341,6 +344,7 @@ void follower_stop(struct follower *f)
 	f->stop = true;
 	(void) pthread_join(f->thread, NULL);
 	reader_close(f->reader);
+	cache_close(f->cache);
 	free(f->storage);
 	free(f);
 }

@@ -17,6 +17,7 @@
  */
 #ifndef ACTORS_CORE_FOLLOWER_H
 #define ACTORS_CORE_FOLLOWER_H
+#include "actors/core/cache.h"
 #include "actors/core/outbox.h"
 
 /*             from  kind   name            need min max  of */
@@ -33,6 +34,7 @@ typedef err_t chore_fn(struct ctx *);
 
 struct plan_of_follower {
 	const char   *domain, *url;
+	const char   *redis;		/* "" or NULL: no cache */
 	follow_fn    *follow;
 	chore_fn     *chore;		/* NULL: none */
 	int           chore_s;

@@ -19,6 +19,7 @@
 #include "actors/core/follower.h"
 #include "actors/core/worker.h"
 #include "actors/schedules/schedules.h"
+#include "actors/users/cards.h"
 #include "actors/users/users.h"
 #include "broker/admin.h"
 #include "broker/base/clock.h"
@@ -51,7 +52,9 @@ static const struct domain {
 	chore_fn           *chore;
 	int                 chore_s;
 } domains[DOMAINS] = {
-	{ .actor = &users_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true, .start = users_start },
+	{ .actor = &users_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true, .start = users_start,
+	  .facts = "healthmed.v1.events.users.>", .on_facts = users_facts,
+	  .follow = users_follow, .chore = users_chore, .chore_s = 1 },
 	{ .actor = &schedules_actor, .url = CONFIG_AGENDA_DATABASE_URL,
 	  .facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts },
 	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL, .start = appointments_start },
@@ -191,6 +194,7 @@ static err_t start_followers(char *why)
 		if (d->follow != NULL && r->follower == NULL)
 			TRY(follower_start(house.bus, &(struct plan_of_follower) {
 				.domain = d->actor->name, .url = config_text(d->url),
+				.redis = config_text(CONFIG_REDIS_URL),
 				.follow = d->follow, .chore = d->chore, .chore_s = d->chore_s,
 				.relay = r->relay }, &r->follower));
 	}

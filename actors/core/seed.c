@@ -110,6 +110,15 @@ static err_t put_people(struct ctx *c, int64_t first, int64_t n, const char *rol
 	return n == 0 ? OK : db_exec(c, Q_seed_people, &p);
 }
 
+static err_t put_next(struct ctx *c, int64_t first, int64_t n)
+{
+	struct seed_people p = { 0 };
+
+	SET(&p, first, first);
+	SET(&p, n, n);
+	return db_exec(c, Q_seed_next, &p);
+}
+
 static err_t put_all(struct ctx *c, const struct options *o, struct str hash, struct seed_range *r)
 {
 	const int64_t accounts = o->doctors + o->patients, slots = o->doctors * o->slots;
@@ -137,7 +146,7 @@ static err_t put_all(struct ctx *c, const struct options *o, struct str hash, st
 		TRY(db_exec(c, Q_seed_slots, &s));
 		progress(began, accounts + at + s.n, accounts + slots);
 	}
-	return OK;
+	return put_next(c, r->account, o->doctors);
 }
 
 static err_t seed(struct ctx *c, const struct options *o)

@@ -20,7 +20,7 @@
 
 enum {
 	ARENA = 256 << 10, SUBJECT = 128,
-	FACT_ROOM = 512 << 10,		/* for a message of as many facts as facts.h allows */
+	FACT_ROOM = 1 << 20,		/* for a message of as many facts as facts.h allows */
 };
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)

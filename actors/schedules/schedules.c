@@ -103,12 +103,9 @@ static err_t schedules_list(struct ctx *c, const struct schedules_list_req *q,
 /* What is kept may have begun since. */
 static bool read_kept(struct ctx *c, const char *key, struct schedules_page *a)
 {
-	struct ctx aside = { .mem = c->mem };	/* faults of the cache's are none of the client's */
-	struct str packed;
 	size_t n = 0;
 
-	if (!cache_get(c->cache, c, key, &packed) ||
-	    msg_from_pack(&aside, &schedules_page_msg, packed, a).code != ERR_none)
+	if (!cache_read(c, key, &schedules_page_msg, a))
 		return false;
 	for (size_t i = 0; i < a->items.n; i++)
 		if (a->items.items[i].date_time_available > c->now)
@@ -123,7 +120,6 @@ static err_t schedules_free(struct ctx *c, const struct schedules_free_req *q,
 	const bool usual = !q->has.from && !q->has.to && !q->has.cursor && !q->has.limit;
 	struct schedules_span span = { .set = { 0 } };
 	struct page page;
-	struct str packed;
 	char key[KEY];
 
 	key_of(q->doctor_id, key);
@@ -132,9 +128,7 @@ static err_t schedules_free(struct ctx *c, const struct schedules_free_req *q,
 	*a = (struct schedules_page) { .set = { 0 } };
 	SPAN(c, q, q->doctor_id, &span, &page);
 	TRY(read_page(c, Q_schedules_free, &span, &page, a));
-	if (usual && c->cache != NULL) {
-		TRY(msg_to_pack(c, &schedules_page_msg, a, &packed));
-		cache_put(c->cache, key, packed, KEEP_MS);
-	}
+	if (usual)
+		cache_keep(c, key, &schedules_page_msg, a, KEEP_MS);
 	return OK;
 }

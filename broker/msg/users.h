@@ -1,7 +1,7 @@
 /* users.h - what one can ask the users domain, and what it answers. */
 #ifndef BROKER_MSG_USERS_H
 #define BROKER_MSG_USERS_H
-#include "broker/msg.h"
+#include "broker/msg/doctors.h"
 
 enum users_role { USERS_PATIENT, USERS_DOCTOR };
 extern const char *const users_role_names[];
@@ -34,7 +34,7 @@ extern const char *const users_role_names[];
 	F(T,   BODY, TEXT,   document_id,   REQ,   0,  18, -)                        \
 	F(T,   BODY, TEXT,   phone,         REQ,   0, 255, -)                        \
 	F(T,   BODY, ENUM,   role,          REQ,   0,   0, users_role)               \
-	F(T,   BODY, OBJECT, doctor,        OPT,   0,   0, users_doctor_card)        \
+	F(T,   BODY, OBJECT, doctor,        OPT,   0,   0, users_doctor_profile)     \
 	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)            \
 	F(T,   BODY, TIME,   created_at,    REQ,   0, TIME_MAX, -)                   \
 	F(T,   BODY, TIME,   updated_at,    REQ,   0, TIME_MAX, -)
@@ -70,5 +70,6 @@ MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
 	X(users, register, users_user,      ROLE_PUBLIC,                TX_WRITE,   SCOPED,  email) \
 	X(users, login,    users_login_rep, ROLE_PUBLIC,                TX_READ,    REQUEST, -)    \
 	X(users, me,       users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \
-	X(users, known,    users_known_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)
+	X(users, known,    users_known_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \
+	DOCTORS_CALLS(X)
 #endif

@@ -75,16 +75,30 @@ SELECT id, lpad(id::text, 7, '0') || '-' || (ARRAY['SP','RJ','MG','BA','CE','PR'
   FROM person WHERE :role::text = 'doctor';
 
 -- name: seed_slots
--- Slot k of doctor d is number d * each + k of all.
+-- Slot k of doctor d is number d * each + k of all.  What a fact would tell of them is written at once.
 -- in: seed_slots
 -- out: -
-INSERT INTO agenda.slot (id, doctor_id, starts, ends, created_at, updated_at)
-SELECT :first_slot::int8 + i, :first_doctor::int8 + i / :each::int8,
-       :starts::timestamptz + i % :each::int8 * make_interval(mins => :minutes::int4),
-       :starts::timestamptz + (i % :each::int8 + 1) * make_interval(mins => :minutes::int4), now(), now()
-  FROM generate_series(:begin::int8, :begin::int8 + :n::int8 - 1) AS i;
+WITH slot AS (
+	INSERT INTO agenda.slot (id, doctor_id, starts, ends, created_at, updated_at)
+	SELECT :first_slot::int8 + i, :first_doctor::int8 + i / :each::int8,
+	       :starts::timestamptz + i % :each::int8 * make_interval(mins => :minutes::int4),
+	       :starts::timestamptz + (i % :each::int8 + 1) * make_interval(mins => :minutes::int4), now(), now()
+	  FROM generate_series(:begin::int8, :begin::int8 + :n::int8 - 1) AS i
+	RETURNING id, doctor_id, starts, ends
+)
+INSERT INTO users.free_slot (slot_id, doctor_id, starts, ends, free, version)
+SELECT id, doctor_id, starts, ends, true, 0 FROM slot WHERE starts > now();
+
+-- name: seed_next
+-- in: seed_people
+-- out: -
+UPDATE users.practice AS p
+   SET next_slot = coalesce((SELECT f.starts FROM users.free_slot AS f
+                              WHERE f.doctor_id = p.doctor_id AND f.free ORDER BY f.starts LIMIT 1), users.never())
+ WHERE p.doctor_id >= :first::int8 AND p.doctor_id < :first::int8 + :n::int8;
 
 -- name: seed_analyze
 -- in: -
 -- out: -
-ANALYZE users.account, users.doctor, users.address, agenda.slot;
+ANALYZE users.account, users.doctor, users.address, users.card, users.term, users.practice, users.free_slot,
+        agenda.slot;

@@ -10,6 +10,7 @@
 		.answer_off = offsetof(struct booking_outcome, answer_)
 #define OUTCOME_appointment         &appointments_appointment_msg
 #define OUTCOME_slot                &schedules_slot_msg
+#define OUTCOME_recurring           &booking_recurring_msg
 
 #define VIA_REQUEST(d, v, a, key)         ANSWERED(a)
 #define VIA_SCOPED(d, v, a, key)          ANSWERED(a), KEY(d, v, key, struct str)

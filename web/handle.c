@@ -284,6 +284,13 @@ static err_t write_outcome(struct job *j, struct str bytes)
 	const struct booking_outcome *o;
 
 	TRY(outcome_read(j, k, bytes, &o));
+	if (o->has.slots) {	/* asked for several: a list of them, as they are */
+		struct schedules_page page = { .has.items = 1 };
+
+		page.items.items = o->slots.items;
+		page.items.n = o->slots.n;
+		return write_resource(j, &schedules_page_msg, &page);
+	}
 	if (!field_said(k->rep, o, field_at(k->rep, k->answer_off)))
 		return refuse(j->c, ERR_internal, "%s: an outcome without its resource", k->name);
 	return write_resource(j, k->answer, (const char *) o + k->answer_off);

@@ -12,13 +12,17 @@
 #include "broker/partition.h"
 #include "broker/wire.h"
 
-/* What commands that were done are called afterwards. */
-static const struct { enum call_id call; const char *name; } fact_row[] = {
-	{ CALL_booking_open,   "opened" },
-	{ CALL_booking_book,   "booked" },
-	{ CALL_booking_cancel, "cancelled" },
+/* What became true is called afterwards. */
+static const char *const happened_name[HAPPENED_COUNT] = {
+	[HAPPENED_BOOKED] = "booked", [HAPPENED_RESCHEDULED] = "rescheduled",
+	[HAPPENED_CONFIRMED] = "confirmed", [HAPPENED_CANCELLED] = "cancelled",
+	[HAPPENED_STARTED] = "started", [HAPPENED_CONCLUDED] = "concluded", [HAPPENED_NO_SHOW] = "no_show",
 };
+static const char *const marked_name[] = { [CHANGED] = "edited", [ADDED] = "opened", [DROPPED] = "dropped" };
 
+enum { FACTS_A_LETTER = 2048 };
+
+#define DAY (INT64_C(86400) * SECOND)
 #define PUSH(list, ...) ((list).items[(list).n++] = __VA_ARGS__)
 #define ROOM(c, list, count) \
 	(((list).items = arena_alloc((c)->mem, (count) * sizeof *(list).items)) != NULL)
@@ -28,6 +32,115 @@ static struct str bytes_of(const struct digest *d)
 	return (struct str) { (const char *) d->b, sizeof d->b };
 }
 
+/* ---- what commands name ---- */
+
+static void name_id(struct booking_id *items, size_t *n, int64_t id)
+{
+	items[(*n)++] = (struct booking_id) { .id = id, .has.id = 1 };
+}
+#define NAME(list, id) name_id((list).items, &(list).n, (id))
+
+/* A slot, and whoever holds it; and a patient's time, of those who want it. */
+static void name_visit(struct booking_keys *keys, int64_t patient, int64_t slot)
+{
+	struct booking_visit v = { .set = { 0 } };
+
+	SET(&v, patient_id, patient);
+	SET(&v, slot_id, slot);
+	PUSH(keys->visits, v);
+}
+
+static void name_span(struct booking_keys *keys, int64_t doctor, int64_t starts, int64_t ends)
+{
+	struct booking_span s = { .set = { 0 } };
+
+	SET(&s, doctor_id, doctor);
+	SET(&s, starts, starts);
+	SET(&s, ends, ends);
+	PUSH(keys->spans, s);
+}
+
+static void names_of_open(struct booking_keys *keys, const struct mail *m)
+{
+	const struct booking_open_req *q = m->command.req;
+	const int64_t minutes = q->has.duration_minutes ? q->duration_minutes : 60;
+
+	for (size_t i = 0; i < booking_needs(&m->command).slots; i++) {
+		const int64_t at = q->date_time_available.items[i];
+
+		name_span(keys, m->command.doctor_id, at, at + minutes * 60 * SECOND);
+	}
+}
+
+static void names_of_recur(struct booking_keys *keys, const struct mail *m)
+{
+	const struct booking_recur_req *q = m->command.req;
+
+	if (booking_needs(&m->command).slots > 0)	/* a zone is less than a day from UTC */
+		name_span(keys, m->command.doctor_id, (q->starts_on - 1) * DAY, (q->ends_on + 2) * DAY);
+}
+
+static void names_of_edit(struct booking_keys *keys, const struct mail *m)
+{
+	const struct booking_edit_req *q = m->command.req;
+
+	name_visit(keys, 0, q->id);
+	if (q->has.date_time_available)
+		name_span(keys, m->command.doctor_id, q->date_time_available, q->date_time_available + DAY);
+	else
+		NAME(keys->longer, q->id);
+}
+
+static void names_of_drop(struct booking_keys *keys, const struct mail *m)
+{
+	name_visit(keys, 0, ((const struct booking_drop_req *) m->command.req)->id);
+}
+
+/* What begins after it was asked for: all that begins after it is decided is among that. */
+static void names_of_close(struct booking_keys *keys, const struct mail *m)
+{
+	name_span(keys, m->command.doctor_id, m->time, TIME_MAX);
+}
+
+static void names_of_book(struct booking_keys *keys, const struct mail *m)
+{
+	const struct booking_book_req *q = m->command.req;
+
+	name_visit(keys, m->command.user, q->schedule_id);
+}
+
+/* Beside it, the mailbox that it leaves: see lock_too(). */
+static void names_of_reschedule(struct booking_keys *keys, const struct mail *m)
+{
+	const struct booking_reschedule_req *q = m->command.req;
+
+	name_visit(keys, m->command.user, q->schedule_id);
+}
+
+/* What to read for each command: what it names by a function, and the appointment in `id`. */
+static const struct topic {
+	void (*names)(struct booking_keys *, const struct mail *);
+	size_t appointment;		/* where in the request it is; 0: in none */
+} topic[CALL_COUNT] = {
+#define ID(verb) .appointment = offsetof(struct booking_##verb##_req, id)
+	[CALL_booking_open]       = { .names = names_of_open },
+	[CALL_booking_recur]      = { .names = names_of_recur },
+	[CALL_booking_edit]       = { .names = names_of_edit },
+	[CALL_booking_drop]       = { .names = names_of_drop },
+	[CALL_booking_close]      = { .names = names_of_close },
+	[CALL_booking_book]       = { .names = names_of_book },
+	[CALL_booking_reschedule] = { .names = names_of_reschedule, ID(reschedule) },
+	[CALL_booking_confirm]    = { ID(confirm) },
+	[CALL_booking_cancel]     = { ID(cancel) },
+	[CALL_booking_start]      = { ID(start) },
+	[CALL_booking_conclude]   = { ID(conclude) },
+	[CALL_booking_no_show]    = { ID(no_show) },
+	[CALL_booking_attest]     = { ID(attest) },
+	[CALL_booking_expire]     = { ID(expire) },
+	[CALL_booking_revoke]     = { ID(revoke) },
+#undef ID
+};
+
 static void add_key(struct booking_keys *keys, const struct mail *m)
 {
 	const struct command *k = &m->command;
@@ -36,53 +149,69 @@ static void add_key(struct booking_keys *keys, const struct mail *m)
 		PUSH(keys->requests, (struct booking_key) { .id = bytes_of(&k->id), .has.id = 1 });
 	if (m->dead)
 		return;
+
+	const struct topic *t = &topic[k->call];
+	const struct needs needs = booking_needs(k);
+
 	if (k->role == ROLE_PATIENT)
-		PUSH(keys->patients, (struct booking_id) { .id = k->user, .has.id = 1 });
-	if (k->call == CALL_booking_book) {
-		const struct booking_book_req *q = k->req;
-		struct booking_visit v = { .set = { 0 } };
-
-		SET(&v, patient_id, k->user);
-		SET(&v, slot_id, q->schedule_id);
-		PUSH(keys->visits, v);
-		keys->appointment_ids++;
-	} else if (k->call == CALL_booking_open) {
-		const struct booking_open_req *q = k->req;
-		struct booking_span s = { .set = { 0 } };
-
-		SET(&s, doctor_id, k->doctor_id);
-		SET(&s, starts, q->date_time_available);
-		SET(&s, ends, q->date_time_available + (q->has.duration_minutes ?
-			q->duration_minutes : 60) * 60 * SECOND);
-		PUSH(keys->spans, s);
-		keys->slot_ids++;
-	} else if (k->call == CALL_booking_cancel) {
-		const struct booking_cancel_req *q = k->req;
-
-		PUSH(keys->named, (struct booking_id) { .id = q->id, .has.id = 1 });
-	}
+		NAME(keys->patients, k->user);
+	if (t->names != NULL)
+		t->names(keys, m);
+	if (t->appointment != 0)
+		NAME(keys->named, *(const int64_t *) ((const char *) k->req + t->appointment));
+	keys->appointment_ids += (int64_t) needs.appointments;
+	keys->slot_ids += (int64_t) needs.slots;
 }
 
-/* What the batch is about: which rows to lock and to read. */
-static err_t gather(struct ctx *c, const struct mail *mail, size_t n, struct booking_keys *keys)
+/*
+ * Beside the cursors of the mailboxes that are read, those of mailboxes that lose an appointment to
+ * another one: so that numbers of batches tell which came first also there, where the slot that becomes
+ * free is granted next.  In one statement, in one order: nobody waits in a circle.
+ */
+static void lock_too(struct booking_keys *keys, const struct mail *m, bool seen[PARTITIONS])
+{
+	const struct booking_reschedule_req *q = m->command.req;
+
+	if (m->dead || m->command.call != CALL_booking_reschedule || !RULE(former_cursor))
+		return;
+
+	const int p = partition_of(q->former_doctor_id);
+
+	if (!seen[p])
+		NAME(keys->partitions, p);
+	seen[p] = true;
+}
+
+/* What the batch is about: which rows to lock and to read.  The first `*own` partitions are those
+ * of the mails. */
+static err_t gather(struct ctx *c, const struct mail *mail, size_t n, struct booking_keys *keys,
+		    size_t *own)
 {
 	bool seen[PARTITIONS] = { false };
+	size_t spans = n;
 
+	for (size_t i = 0; i < n; i++)
+		if (!mail[i].dead && mail[i].command.call == CALL_booking_open)
+			spans += booking_needs(&mail[i].command).slots;
 	*keys = (struct booking_keys) { .set = { 0 } };
 	memset(&keys->has, 0xff, sizeof keys->has);
 	if (!ROOM(c, keys->partitions, PARTITIONS) || !ROOM(c, keys->patients, n) ||
-	    !ROOM(c, keys->named, n) || !ROOM(c, keys->visits, n) || !ROOM(c, keys->spans, n) ||
-	    !ROOM(c, keys->requests, n))
+	    !ROOM(c, keys->named, n) || !ROOM(c, keys->visits, n) || !ROOM(c, keys->longer, n) ||
+	    !ROOM(c, keys->spans, spans) || !ROOM(c, keys->requests, n))
 		return ERR(too_large);
 	for (size_t i = 0; i < n; i++) {
 		if (!seen[mail[i].partition])
-			PUSH(keys->partitions, (struct booking_id) { .id = mail[i].partition,
-				.has.id = 1 });
+			NAME(keys->partitions, mail[i].partition);
 		seen[mail[i].partition] = true;
 		add_key(keys, &mail[i]);
 	}
+	*own = keys->partitions.n;
+	for (size_t i = 0; i < n; i++)
+		lock_too(keys, &mail[i], seen);
 	return OK;
 }
+
+/* ---- reading ---- */
 
 static bool is_believed(const struct booking_cursor *row, const struct place *p)
 {
@@ -121,15 +250,29 @@ static err_t take_requests(struct ctx *c, struct agenda *g, size_t room)
 			(list)[i_].row = rows_[i_];                                   \
 	} while (0)
 
-static err_t take_fresh(struct ctx *c, enum query q, enum call_id of, struct mail *mail, size_t n)
+/* New numbers, to each command as many as it may need. */
+static err_t take_fresh(struct ctx *c, const struct booking_keys *keys, struct mail *mail, size_t n)
 {
-	struct booking_id *fresh;
-	size_t nfresh, used = 0;
+	struct booking_id *appointment, *slot = NULL;
+	size_t nappointments, nslots = 0;
+	int64_t *ids;
 
-	TRY(db_take(c, q, &fresh, &nfresh));
-	for (size_t i = 0; i < n; i++)
-		if (!mail[i].dead && mail[i].command.call == of && used < nfresh)
-			mail[i].command.fresh_id = fresh[used++].id;
+	TRY(db_take(c, Q_booking_fresh_appointments, &appointment, &nappointments));
+	if (keys->slot_ids > 0)
+		TRY(db_take(c, Q_booking_fresh_slots, &slot, &nslots));
+	if ((ids = arena_alloc(c->mem, nslots * sizeof *ids)) == NULL)
+		return ERR(too_large);
+	for (size_t i = 0; i < nslots; i++)
+		ids[i] = slot[i].id;
+	for (size_t i = 0; i < n; i++) {
+		struct command *k = &mail[i].command;
+		const struct needs needs = mail[i].dead ? (struct needs) { .slots = 0 } : booking_needs(k);
+
+		k->fresh_slots = ids;
+		ids += needs.slots;
+		if (needs.appointments > 0)
+			k->fresh_appointment = (appointment++)->id;
+	}
 	return OK;
 }
 
@@ -142,9 +285,9 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 	struct booking_keys keys;
 	struct booking_cursor *cursor;
 	struct booking_moment *moment;
-	size_t ncursors, nmoments;
+	size_t ncursors, nmoments, own, believed = 0;
 
-	TRY(gather(c, mail, n, &keys));
+	TRY(gather(c, mail, n, &keys, &own));
 	TRY(db_send(c, Q_core_begin_write, NULL));
 	TRY(db_send(c, Q_booking_lock_cursors, &keys));
 	if (RULE(patient_locks))
@@ -163,21 +306,28 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 	if (RULE(patient_locks))
 		TRY(db_take(c, lock, NULL, NULL));
 	TRY(db_take(c, Q_booking_moment, &moment, &nmoments));
-	TAKE_ROWS(c, Q_booking_read_slots, g->slots, g->nslots, n);
+	TAKE_ROWS(c, Q_booking_read_slots, g->slots, g->nslots, (size_t) keys.slot_ids);
 	TAKE_ROWS(c, Q_booking_read_appointments, g->appointments, g->nappointments, n);
 	TRY(take_requests(c, g, n));
-	TRY(take_fresh(c, Q_booking_fresh_appointments, CALL_booking_book, mail, n));
-	if (keys.slot_ids > 0)
-		TRY(take_fresh(c, Q_booking_fresh_slots, CALL_booking_open, mail, n));
+	TRY(take_fresh(c, &keys, mail, n));
 	TRY(db_end(c));
 
+	g->moves = arena_alloc(c->mem, n * sizeof *g->moves);
+	if (g->moves == NULL)
+		return ERR(too_large);
+	g->mem = c->mem;
 	g->now = moment->now;
 	g->batch_id = moment->batch_id;
-	*moved = ncursors != keys.partitions.n;
-	for (size_t i = 0; i < ncursors && RULE(cursor_fence); i++)
-		*moved |= !is_believed(&cursor[i], &place[cursor[i].partition]);
+	for (size_t i = 0; i < own; i++)
+		for (size_t k = 0; k < ncursors; k++)
+			believed += cursor[k].partition == keys.partitions.items[i].id &&
+				    (!RULE(cursor_fence) ||
+				     is_believed(&cursor[k], &place[cursor[k].partition]));
+	*moved = believed != own;
 	return OK;
 }
+
+/* ---- deciding ---- */
 
 /* A dead mail with a request id is decided too: it failed, and its copies will hear the same. */
 static void decide_dead(struct agenda *g, const struct mail *m, struct decision *d)
@@ -227,38 +377,86 @@ static err_t add_dead(struct ctx *c, const struct mail *m, const struct place *p
 	return outbox_add(c, letters, &letter);
 }
 
-static struct fact fact_of(const struct agenda *g, const struct command *k, const struct decision *d)
+/* ---- what became true ---- */
+
+static struct fact fact_of_appointment(const struct agenda *g, const struct decision *d)
 {
-	const struct booking_outcome *o = &d->outcome;
+	const struct appointments_appointment *a = &d->outcome.appointment;
 	struct fact f = { .set = { 0 } };
 
-	SET(&f, id, o->has.appointment ? o->appointment.id : o->slot.id);
-	SET(&f, doctor_id, k->doctor_id);
-	SET(&f, slot_id, d->slot_id);
+	SET(&f, id, a->id);
+	SET(&f, doctor_id, a->doctor_id);
+	SET(&f, patient_id, a->patient_id);
+	SET(&f, slot_id, a->schedule_id);
 	SET(&f, at, g->now);
-	if (o->has.appointment)
-		SET(&f, patient_id, o->appointment.patient_id);
 	return f;
 }
 
-/* One letter a kind of fact, so that a batch costs its readers what one command does. */
+static struct fact fact_of_slot(const struct agenda *g, const struct slot *s)
+{
+	struct fact f = { .set = { 0 } };
+
+	SET(&f, id, s->row.id);
+	SET(&f, doctor_id, s->row.doctor_id);
+	SET(&f, slot_id, s->row.id);
+	SET(&f, at, g->now);
+	return f;
+}
+
+/* Where a slot stands after the batch: whoever keeps free slots needs no other fact. */
+static struct fact state_of_slot(const struct agenda *g, const struct slot *s)
+{
+	struct fact f = fact_of_slot(g, s);
+
+	SET(&f, starts, s->row.starts);
+	SET(&f, ends, s->row.ends);
+	SET(&f, free, s->row.active && !s->held && s->mark != DROPPED);
+	SET(&f, version, g->batch_id);
+	return f;
+}
+
+/* One letter a kind of fact, so that a batch costs its readers what one command does; more only
+ * when they would be too long. */
+static err_t add_letters(struct ctx *c, const struct agenda *g, const char *name, struct facts *all,
+			 struct outbox *letters)
+{
+	for (size_t at = 0; at < all->items.n; at += FACTS_A_LETTER) {
+		struct facts some = { .has.items = 1 };
+
+		some.items.items = all->items.items + at;
+		some.items.n = all->items.n - at < FACTS_A_LETTER ? all->items.n - at : FACTS_A_LETTER;
+		TRY(outbox_add_facts(c, letters, "booking", name, g->batch_id, &some));
+	}
+	all->items.n = 0;
+	return OK;
+}
+
 static err_t add_facts(struct ctx *c, const struct agenda *g, const struct mail *mail, size_t n,
 		       const struct decision *d, struct outbox *letters)
 {
 	struct facts facts = { .has.items = 1 };
 
-	if (!ROOM(c, facts.items, n))
+	if (!ROOM(c, facts.items, n + g->nslots))
 		return ERR(too_large);
-	for (size_t row = 0; row < COUNT(fact_row); row++) {
-		facts.items.n = 0;
+	for (enum happened h = HAPPENED_BOOKED; h < HAPPENED_COUNT; h++) {
 		for (size_t i = 0; i < n; i++)
-			if (!mail[i].dead && mail[i].command.call == fact_row[row].call &&
-			    d[i].repeats == NULL && !d[i].outcome.has.code)
-				PUSH(facts.items, fact_of(g, &mail[i].command, &d[i]));
-		TRY(outbox_add_facts(c, letters, "booking", fact_row[row].name, g->batch_id, &facts));
+			if (mail[i].dead == DEAD_NOT && d[i].happened == h)
+				PUSH(facts.items, fact_of_appointment(g, &d[i]));
+		TRY(add_letters(c, g, happened_name[h], &facts, letters));
 	}
-	return OK;
+	for (enum mark m = CHANGED; m <= DROPPED; m++) {
+		for (size_t i = 0; i < g->nslots; i++)
+			if (g->slots[i].mark == m)
+				PUSH(facts.items, fact_of_slot(g, &g->slots[i]));
+		TRY(add_letters(c, g, marked_name[m], &facts, letters));
+	}
+	for (size_t i = 0; i < g->nslots; i++)
+		if (g->slots[i].touched)
+			PUSH(facts.items, state_of_slot(g, &g->slots[i]));
+	return add_letters(c, g, "slots", &facts, letters);
 }
+
+/* ---- writing ---- */
 
 static void add_request(const struct mail *m, const struct decision *d, struct booking_writes *w)
 {
@@ -279,6 +477,7 @@ static void add_request(const struct mail *m, const struct decision *d, struct b
 		SET(&row, code, o->code);
 	if (o->has.appointment)
 		SET(&row, appointment_id, o->appointment.id);
+	SET(&row, moved, d->happened == HAPPENED_RESCHEDULED);
 	if (d->slot_id)
 		SET(&row, slot_id, d->slot_id);
 	if (d->blocked_by)
@@ -321,11 +520,18 @@ static err_t decide_all(struct ctx *c, struct mail *mail, size_t n, struct agend
 	return add_facts(c, g, mail, n, d, letters);
 }
 
+/*
+ * In the order in which nothing stands in the way of what comes after it: appointments of a batch
+ * that exchange slots are lifted from theirs first, slots that move are taken away and put back.
+ */
 static err_t write_all(struct ctx *c, const struct booking_writes *w)
 {
 	const struct { enum query query; bool wanted; } step[] = {
-		{ Q_booking_write_changed,  w->changed.n > 0 },	/* first: it frees what is granted */
+		{ Q_booking_write_lifted,   w->moves.n > 0 && w->changed.n > 0 },
+		{ Q_booking_write_changed,  w->changed.n > 0 },
 		{ Q_booking_write_granted,  w->granted.n > 0 },
+		{ Q_booking_write_moves,    w->moves.n > 0 },
+		{ Q_booking_write_dropped,  w->dropped.n > 0 },
 		{ Q_booking_write_opened,   w->opened.n > 0 },
 		{ Q_booking_write_requests, w->requests.n > 0 },
 		{ Q_booking_write_dead,     w->dead.n > 0 },
@@ -344,12 +550,35 @@ static err_t write_all(struct ctx *c, const struct booking_writes *w)
 	return db_end(c);
 }
 
-static err_t make_room(struct ctx *c, const struct agenda *g, size_t n, struct booking_writes *w)
+static err_t make_room(struct ctx *c, size_t n, struct booking_writes *w)
 {
 	memset(&w->has, 0xff, sizeof w->has);
-	return ROOM(c, w->changed, g->nappointments) && ROOM(c, w->granted, n) &&
-	       ROOM(c, w->opened, n) && ROOM(c, w->requests, n) && ROOM(c, w->dead, n) &&
-	       ROOM(c, w->cursors, PARTITIONS) ? OK : ERR(too_large);
+	return ROOM(c, w->requests, n) && ROOM(c, w->dead, n) && ROOM(c, w->cursors, PARTITIONS) ?
+	       OK : ERR(too_large);
+}
+
+static err_t note_changes(struct ctx *c, const struct agenda *g, struct booking_writes *w)
+{
+	if (!ROOM(c, w->changed, g->nappointments) || !ROOM(c, w->granted, g->nappointments) ||
+	    !ROOM(c, w->dropped, g->nslots) || !ROOM(c, w->opened, g->nslots))
+		return ERR(too_large);
+	for (size_t i = 0; i < g->nappointments; i++) {
+		if (g->appointments[i].mark == ADDED)
+			PUSH(w->granted, g->appointments[i].row);
+		else if (g->appointments[i].mark == CHANGED)
+			PUSH(w->changed, g->appointments[i].row);
+	}
+	for (size_t i = 0; i < g->nslots; i++) {
+		const struct slot *s = &g->slots[i];
+
+		if (s->mark == CHANGED || s->mark == DROPPED)
+			NAME(w->dropped, s->row.id);
+		if (s->mark == CHANGED || s->mark == ADDED)
+			PUSH(w->opened, s->row);
+	}
+	w->moves.items = g->moves;
+	w->moves.n = g->nmoves;
+	return OK;
 }
 
 /* The last mail of each partition is where that stands then. */
@@ -397,23 +626,17 @@ err_t batch_run(struct ctx *c, struct mail *mail, size_t n, struct place *place,
 	struct outbox letters = { 0 };
 	struct agenda g = { 0 };
 
+	for (size_t i = 0; i < n; i++)
+		mail[i].outcome = STR("");	/* of a try that failed */
 	memcpy(next, place, sizeof next);
 	TRY(read_agenda(c, mail, n, place, &g, moved));
 	if (*moved) {
 		db_rollback(c);
 		return OK;
 	}
-	TRY(make_room(c, &g, n, &w));
+	TRY(make_room(c, n, &w));
 	TRY(decide_all(c, mail, n, &g, place, &w, &letters));
-	for (size_t i = 0; i < g.nappointments; i++) {
-		if (g.appointments[i].mark == ADDED)
-			PUSH(w.granted, g.appointments[i].row);
-		else if (g.appointments[i].mark == CHANGED)
-			PUSH(w.changed, g.appointments[i].row);
-	}
-	for (size_t i = 0; i < g.nslots; i++)
-		if (g.slots[i].mark == ADDED)
-			PUSH(w.opened, g.slots[i].row);
+	TRY(note_changes(c, &g, &w));
 	move_on(mail, n, next, &w);
 	w.batch_id = g.batch_id;
 	w.now = g.now;
@@ -428,9 +651,9 @@ err_t batch_recall(struct ctx *c, struct mail *mail, size_t n)
 {
 	struct booking_request *row;
 	struct booking_keys keys;
-	size_t nrows;
+	size_t nrows, own;
 
-	TRY(gather(c, mail, n, &keys));
+	TRY(gather(c, mail, n, &keys, &own));
 	TRY(db_list(c, Q_booking_read_requests, &keys, &row, &nrows));
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < nrows; k++)

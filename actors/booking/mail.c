@@ -37,6 +37,7 @@ void mail_read(struct ctx *c, struct mail *m)
 	int partition;
 
 	*k = (struct command) { .call = call_named(verb), .seq = m->seq };
+	m->outcome = STR("");
 	read_inbox(m);
 
 	const struct str name = text_of(bus_header(m->msg, WIRE_REQUEST));
@@ -55,12 +56,14 @@ void mail_read(struct ctx *c, struct mail *m)
 		return;
 	}
 	if (wire_get_ctx(&sender, bus_header(m->msg, WIRE_USER), bus_header(m->msg, WIRE_ROLE), NULL,
-			 bus_header(m->msg, WIRE_TRACE)).code || sender.user == 0) {
+			 bus_header(m->msg, WIRE_TRACE)).code ||
+	    (sender.user == 0 && sender.role != ROLE_SYSTEM)) {
 		bury(m, "no user");
 		return;
 	}
 	k->user = sender.user;
 	k->role = sender.role;
+	k->if_match = bus_header(m->msg, WIRE_IF_MATCH);
 	k->body_hash = digest_of(str_of(c->secret), hashed, COUNT(hashed));
 	if (k->call == CALL_COUNT || !CALL_IS_MAILBOX(&call[k->call])) {
 		bury(m, "unknown call");

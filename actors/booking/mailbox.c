@@ -29,6 +29,7 @@ enum {
 	PROGRESS_MS  = 100,
 	CALL_MS      = 2000,		/* for the stream's administration */
 	PURGE_S      = 3600,
+	ANSWERS_MAX  = 512 << 10,	/* bytes of outcomes in a message; the server takes a megabyte */
 };
 
 /* One partition, as its owner sees it. */
@@ -226,30 +227,48 @@ static int by_seq(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-/* One message a gateway: its answers of this batch. */
+static void publish_answers(struct mailbox *m, const char *inbox, struct booking_answers *out)
+{
+	struct str body;
+
+	if (out->items.n > 0 &&
+	    msg_to_pack(&m->ctx, &booking_answers_msg, out, &body).code == ERR_none)
+		(void) !bus_publish(m->bus, inbox, NULL, body).code;
+	out->items.n = 0;
+}
+
+static bool waits(const struct mail *mail, const char *inbox, size_t n)
+{
+	return mail->inbox != NULL && mail->outcome.n > 0 && mail->inbox_n == n &&
+	       strncmp(mail->inbox, inbox, n) == 0;
+}
+
+/* One message a gateway: its answers of this batch; more only when it would be too long. */
 static void answer(struct mailbox *m, struct mail *mail, size_t n)
 {
-	struct ctx *c = &m->ctx;
 	struct booking_answers out = { .has.items = 1 };
 	char inbox[128];
 
-	out.items.items = arena_alloc(c->mem, n * sizeof *out.items.items);
+	out.items.items = arena_alloc(m->ctx.mem, n * sizeof *out.items.items);
 	for (size_t i = 0; i < n && out.items.items != NULL; i++) {
 		const struct mail *first = &mail[i];
-		struct str body;
+		size_t bytes = 0;
 
 		if (first->inbox == NULL || first->outcome.n == 0 || first->inbox_n >= sizeof inbox)
 			continue;
 		memcpy(inbox, first->inbox, first->inbox_n);
 		inbox[first->inbox_n] = '\0';
-		out.items.n = 0;
 		for (size_t k = i; k < n; k++) {
 			struct booking_answer *a = &out.items.items[out.items.n];
 
-			if (mail[k].inbox == NULL || mail[k].outcome.n == 0 ||
-			    mail[k].inbox_n != first->inbox_n ||
-			    strncmp(mail[k].inbox, inbox, first->inbox_n) != 0)
+			if (!waits(&mail[k], inbox, first->inbox_n))
 				continue;
+			bytes += mail[k].outcome.n;
+			if (bytes > ANSWERS_MAX) {
+				publish_answers(m, inbox, &out);
+				a = out.items.items;
+				bytes = mail[k].outcome.n;
+			}
 			*a = (struct booking_answer) { .set = { 0 } };
 			SET(a, token, mail[k].token);
 			SET(a, outcome, mail[k].outcome);
@@ -257,8 +276,7 @@ static void answer(struct mailbox *m, struct mail *mail, size_t n)
 			if (k > i)
 				mail[k].inbox = NULL;	/* told */
 		}
-		if (msg_to_pack(c, &booking_answers_msg, &out, &body).code == ERR_none)
-			(void) !bus_publish(m->bus, inbox, NULL, body).code;
+		publish_answers(m, inbox, &out);
 	}
 }
 
@@ -305,7 +323,10 @@ static void restart_parts_of(struct mailbox *m, const struct mail *mail, size_t 
  */
 static bool settle(struct mailbox *m, struct mail *mail, size_t n)
 {
-	for (;;) {
+	const size_t mark = m->arena.used;
+
+	/* What a try leaves in the arena goes before the next: it may be the thousandth. */
+	for (;; arena_back(&m->arena, mark)) {
 		struct ctx *c = &m->ctx;
 		const int64_t begun = clock_mono();
 		bool moved = false;
@@ -320,6 +341,7 @@ static bool settle(struct mailbox *m, struct mail *mail, size_t n)
 			answer(m, mail, n);
 			tell_progress(m, mail, n);
 			relay_wake(m->relay);
+			arena_back(&m->arena, mark);
 			return true;
 		}
 
@@ -333,8 +355,10 @@ static bool settle(struct mailbox *m, struct mail *mail, size_t n)
 		db_rollback(c);
 		if (!db_is_up(c->db) || m->stop)
 			return false;
-		if (poison && n > 1 && RULE(bisect))
+		if (poison && n > 1 && RULE(bisect)) {
+			arena_back(&m->arena, mark);
 			return settle(m, mail, n / 2) && settle(m, mail + n / 2, n - n / 2);
+		}
 		if (poison) {
 			for (size_t i = 0; i < n; i++) {
 				mail[i].dead = mail[i].dead ? DEAD_SILENT : DEAD_ANSWERED;

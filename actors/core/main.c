@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include "actors/appointments/appointments.h"
+#include "actors/booking/chores.h"
 #include "actors/booking/mailbox.h"
 #include "actors/core/commands.h"
 #include "actors/core/dispatch.h"
@@ -58,7 +59,8 @@ static const struct domain {
 	{ .actor = &schedules_actor, .url = CONFIG_AGENDA_DATABASE_URL,
 	  .facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts },
 	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL, .start = appointments_start },
-	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true },
+	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true,
+	  .follow = booking_follow, .chore = booking_chore, .chore_s = CHORES_S },
 };
 
 /* One domain of this process. */

@@ -109,6 +109,8 @@ static err_t publish(struct ctx *c, struct relay *r, const struct letter *l, int
 		wire_put(&h, WIRE_CALL, text_of(c, l->call));
 	if (l->has.request)
 		wire_put(&h, WIRE_REQUEST, text_of(c, l->request));
+	if (l->has.role)
+		wire_put(&h, WIRE_ROLE, text_of(c, l->role));
 	if (body.n > BODY_MAX)
 		body.n = BODY_MAX;	/* a dead letter of the largest size: better cut than kept back */
 	(void) snprintf(id, sizeof id, "%s-%" PRId64 "-%zu", r->domain, row, n);

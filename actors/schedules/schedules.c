@@ -24,8 +24,13 @@ enum { KEEP_MS = 2000, KEY = 32 };
 	F(T, BODY, TIME, after_time, REQ, 0, TIME_MAX,  -)    \
 	F(T, BODY, INT,  after_id,   REQ, 0, INT64_MAX, -)    \
 	F(T, BODY, INT,  rows,       REQ, 1, PAGE_MAX + 1, -)
+#define SCHEDULES_KEY(F, T)                                   \
+	F(T, BODY, INT,  id,         REQ, 1, INT64_MAX, -)    \
+	F(T, BODY, INT,  doctor_id,  REQ, 1, INT64_MAX, -)
 MSG_DECLARE(schedules_span, SCHEDULES_SPAN)
+MSG_DECLARE(schedules_key,  SCHEDULES_KEY)
 MSG_DEFINE(schedules_span, SCHEDULES_SPAN)
+MSG_DEFINE(schedules_key,  SCHEDULES_KEY)
 
 ACTOR_DEFINE(schedules, SCHEDULES_CALLS)
 
@@ -84,6 +89,15 @@ static err_t read_page(struct ctx *c, enum query q, const struct schedules_span 
 
 	a->has.next = 1;
 	return page_after(c, last->date_time_available, last->id, &a->next);
+}
+
+static err_t schedules_get(struct ctx *c, const struct schedules_get_req *q, struct schedules_slot *a)
+{
+	struct schedules_key key = { .set = { 0 } };
+
+	SET(&key, id, q->id);
+	SET(&key, doctor_id, c->user);
+	return db_one(c, Q_schedules_get, &key, a);
 }
 
 static err_t schedules_list(struct ctx *c, const struct schedules_list_req *q,

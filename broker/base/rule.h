@@ -19,6 +19,10 @@
 	X(slot_once,         "decide grants a taken slot")                                \
 	X(patient_once,      "decide grants two appointments at one time")                \
 	X(slot_time,         "a slot of the past is granted")                             \
+	X(slot_booked,       "a booked slot is edited and deleted")                       \
+	X(transition,        "any state leads to any other")                              \
+	X(has_report,        "an appointment moves though there is a report of it")       \
+	X(former_cursor,     "a reschedule does not lock the mailbox that it leaves")     \
 	X(request_once,      "a copy of a request is decided again")                      \
 	X(body_of_request,   "a key may come back with another body")                     \
 	X(cursor_identity,   "a stream that is not the remembered one is taken for it")   \

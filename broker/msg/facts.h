@@ -25,14 +25,16 @@
 	F(T,   BODY, INT,   rating_count, OPT, 0, INT64_MAX, -)
 #define FACTS(F, T)                                              \
 	F(T,   BODY, LIST, items,       REQ, 1, 4096, fact)
-/* An outbox row: letters for a stream.  `origin` and `reason` are of dead letters only. */
+/* An outbox row: letters for a stream.  `origin` and `reason` are of dead letters only, `role` of
+ * commands that nobody asked for. */
 #define LETTER(F, T)                                             \
 	F(T,   BODY, TEXT,  subject,    REQ, 1, 255,       -)    \
 	F(T,   BODY, BYTES, body,       REQ, 0, 1 << 20,   -)    \
 	F(T,   BODY, TEXT,  origin,     OPT, 1, 255,       -)    \
 	F(T,   BODY, TEXT,  reason,     OPT, 1, 255,       -)    \
 	F(T,   BODY, TEXT,  call,       OPT, 0, 255,       -)    \
-	F(T,   BODY, TEXT,  request,    OPT, 0, 255,       -)
+	F(T,   BODY, TEXT,  request,    OPT, 0, 255,       -)    \
+	F(T,   BODY, TEXT,  role,       OPT, 1, 16,        -)
 #define LETTERS(F, T)                                            \
 	F(T,   BODY, LIST,  items,      REQ, 0, 4096, letter)
 

@@ -23,6 +23,8 @@
 	F(T,   QUERY, BOOL, booked,              OPT, 0, 0,         -)      \
 	F(T,   QUERY, INT,  limit,               OPT, 1, 100,       -)      \
 	F(T,   QUERY, TEXT, cursor,              OPT, 1, 64,        -)
+#define SCHEDULES_GET_REQ(F, T)                                             \
+	F(T,   PATH,  INT,  id,                  REQ, 1, INT64_MAX, -)
 #define SCHEDULES_FREE_REQ(F, T)                                            \
 	F(T,   PATH,  INT,  doctor_id,           REQ, 1, INT64_MAX, -)      \
 	F(T,   QUERY, TIME, from,                OPT, 0, TIME_MAX,  -)      \
@@ -32,11 +34,13 @@
 
 MSG_DECLARE(schedules_slot,     SCHEDULES_SLOT)
 MSG_DECLARE(schedules_page,     SCHEDULES_PAGE)
+MSG_DECLARE(schedules_get_req,  SCHEDULES_GET_REQ)
 MSG_DECLARE(schedules_list_req, SCHEDULES_LIST_REQ)
 MSG_DECLARE(schedules_free_req, SCHEDULES_FREE_REQ)
 
 /*        domain     verb  answer          who may                     transaction via      key */
 #define SCHEDULES_CALLS(X)                                                                       \
+	X(schedules, get,  schedules_slot, ROLE_DOCTOR,                TX_READ,    REQUEST, -)   \
 	X(schedules, list, schedules_page, ROLE_DOCTOR,                TX_READ,    REQUEST, -)   \
 	X(schedules, free, schedules_page, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)
 #endif

@@ -87,16 +87,31 @@ SELECT clock_timestamp() AS now, nextval('agenda.batch_id') AS batch_id;
 -- name: booking_read_slots
 -- in: booking_keys
 -- out: booking_slot
-SELECT s.id, s.doctor_id, s.starts, s.ends, s.active
+-- Those that are named, those of the appointments that are named, and those in the way: of times that
+-- are asked for, and of a slot whose end is to move, which lasts a day at the most.
+SELECT s.id, s.doctor_id, s.starts, s.ends, s.active, s.created_at, s.updated_at
   FROM unnest(:visits.slot_id::bigint[]) AS k (id)
  CROSS JOIN LATERAL (SELECT * FROM agenda.slot WHERE id = k.id OFFSET 0) AS s
  UNION
-SELECT s.id, s.doctor_id, s.starts, s.ends, s.active
+SELECT s.id, s.doctor_id, s.starts, s.ends, s.active, s.created_at, s.updated_at
+  FROM unnest(:named.id::bigint[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT slot_id FROM agenda.appointment WHERE id = k.id OFFSET 0) AS a
+ CROSS JOIN LATERAL (SELECT * FROM agenda.slot WHERE id = a.slot_id OFFSET 0) AS s
+ UNION
+SELECT s.id, s.doctor_id, s.starts, s.ends, s.active, s.created_at, s.updated_at
   FROM unnest(:spans.doctor_id::bigint[], :spans.starts::timestamptz[], :spans.ends::timestamptz[])
        AS k (doctor_id, starts, ends)
  CROSS JOIN LATERAL (SELECT * FROM agenda.slot
                       WHERE doctor_id = k.doctor_id AND starts < k.ends
                         AND starts > k.starts - interval '1 day' AND ends > k.starts
+                     OFFSET 0) AS s
+ UNION
+SELECT s.id, s.doctor_id, s.starts, s.ends, s.active, s.created_at, s.updated_at
+  FROM unnest(:longer.id::bigint[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT doctor_id, starts FROM agenda.slot WHERE id = k.id OFFSET 0) AS l
+ CROSS JOIN LATERAL (SELECT * FROM agenda.slot
+                      WHERE doctor_id = l.doctor_id AND starts >= l.starts
+                        AND starts < l.starts + interval '1 day'
                      OFFSET 0) AS s;
 
 -- name: booking_read_appointments
@@ -106,7 +121,7 @@ SELECT s.id, s.doctor_id, s.starts, s.ends, s.active
 -- A patient's live ones never overlap: of those that began before a slot, the last alone can reach
 -- into it.
 SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts, a.ends, a.status, a.started_at,
-       a.ended_at, a.confirmed_at, a.cancelled_by, a.cancelled_at, a.cancelled_reason,
+       a.ended_at, a.confirmed_at, a.cancelled_by, a.cancelled_at, a.cancelled_reason, a.reported_at,
        a.created_at, a.updated_at, a.granted_seq, a.granted_batch, a.freed_seq, a.freed_batch
   FROM (SELECT x.id
           FROM unnest(:visits.patient_id::bigint[], :visits.slot_id::bigint[])
@@ -137,7 +152,7 @@ SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts, a.ends, a.status, a
 -- in: booking_keys
 -- out: booking_request
 SELECT r.id, r.doctor_id, r.user_id, r.slot_id, r.body_hash, r.status, r.code, r.appointment_id,
-       r.blocked_by, r.outcome, r.partition, r.stream_seq, r.stream_time
+       r.blocked_by, r.moved, r.outcome, r.partition, r.stream_seq, r.stream_time
   FROM unnest(:requests.id::uuid[]) AS k (id)
  CROSS JOIN LATERAL (SELECT * FROM agenda.request WHERE id = k.id OFFSET 0) AS r;
 
@@ -151,6 +166,12 @@ SELECT nextval('agenda.appointment_id') AS id FROM generate_series(1, :appointme
 -- out: booking_id
 SELECT nextval('agenda.slot_id_seq') AS id FROM generate_series(1, :slot_ids::bigint);
 
+-- name: booking_write_lifted
+-- in: booking_writes
+-- out: -
+-- Within one statement rows change one by one, and one may need the slot that a later one leaves.
+UPDATE agenda.appointment SET status = 'cancelled' WHERE id = ANY (:changed.id::bigint[]);
+
 -- name: booking_write_changed
 -- in: booking_writes
 -- out: -
@@ -159,59 +180,80 @@ UPDATE agenda.appointment AS a
        status = k.status, started_at = k.started_at, ended_at = k.ended_at,
        confirmed_at = k.confirmed_at, cancelled_by = k.cancelled_by,
        cancelled_at = k.cancelled_at, cancelled_reason = k.cancelled_reason,
-       updated_at = k.updated_at, granted_seq = k.granted_seq, granted_batch = k.granted_batch,
+       reported_at = k.reported_at, updated_at = k.updated_at, granted_seq = k.granted_seq, granted_batch = k.granted_batch,
        freed_seq = k.freed_seq, freed_batch = k.freed_batch
   FROM unnest(:changed.id::bigint[], :changed.slot_id::bigint[], :changed.doctor_id::bigint[],
               :changed.starts::timestamptz[], :changed.ends::timestamptz[],
               :changed.status::agenda.appointment_status[], :changed.started_at::timestamptz[],
               :changed.ended_at::timestamptz[], :changed.confirmed_at::timestamptz[],
               :changed.cancelled_by::text[], :changed.cancelled_at::timestamptz[],
-              :changed.cancelled_reason::text[], :changed.updated_at::timestamptz[],
+              :changed.cancelled_reason::text[], :changed.reported_at::timestamptz[],
+              :changed.updated_at::timestamptz[],
               :changed.granted_seq::bigint[], :changed.granted_batch::bigint[],
               :changed.freed_seq::bigint[], :changed.freed_batch::bigint[])
        AS k (id, slot_id, doctor_id, starts, ends, status, started_at, ended_at, confirmed_at,
-             cancelled_by, cancelled_at, cancelled_reason, updated_at, granted_seq, granted_batch,
-             freed_seq, freed_batch)
+             cancelled_by, cancelled_at, cancelled_reason, reported_at, updated_at, granted_seq,
+             granted_batch, freed_seq, freed_batch)
  WHERE a.id = k.id;
 
 -- name: booking_write_granted
 -- in: booking_writes
 -- out: -
 INSERT INTO agenda.appointment (id, slot_id, doctor_id, patient_id, starts, ends, status,
-       cancelled_by, cancelled_at, cancelled_reason, created_at, updated_at, granted_seq,
-       granted_batch, freed_seq, freed_batch)
+       started_at, ended_at, confirmed_at, cancelled_by, cancelled_at, cancelled_reason, reported_at,
+       created_at, updated_at, granted_seq, granted_batch, freed_seq, freed_batch)
 SELECT * FROM unnest(:granted.id::bigint[], :granted.slot_id::bigint[], :granted.doctor_id::bigint[],
               :granted.patient_id::bigint[], :granted.starts::timestamptz[],
               :granted.ends::timestamptz[], :granted.status::agenda.appointment_status[],
-              :granted.cancelled_by::text[], :granted.cancelled_at::timestamptz[],
-              :granted.cancelled_reason::text[], :granted.created_at::timestamptz[],
+              :granted.started_at::timestamptz[], :granted.ended_at::timestamptz[],
+              :granted.confirmed_at::timestamptz[], :granted.cancelled_by::text[],
+              :granted.cancelled_at::timestamptz[], :granted.cancelled_reason::text[],
+              :granted.reported_at::timestamptz[], :granted.created_at::timestamptz[],
               :granted.updated_at::timestamptz[], :granted.granted_seq::bigint[],
               :granted.granted_batch::bigint[], :granted.freed_seq::bigint[],
               :granted.freed_batch::bigint[]);
+
+-- name: booking_write_moves
+-- in: booking_writes
+-- out: -
+INSERT INTO agenda.move (appointment_id, slot_id, doctor_id, patient_id, starts, ends, granted_seq,
+       granted_batch, freed_seq, freed_batch)
+SELECT * FROM unnest(:moves.appointment_id::bigint[], :moves.slot_id::bigint[],
+              :moves.doctor_id::bigint[], :moves.patient_id::bigint[], :moves.starts::timestamptz[],
+              :moves.ends::timestamptz[], :moves.granted_seq::bigint[],
+              :moves.granted_batch::bigint[], :moves.freed_seq::bigint[],
+              :moves.freed_batch::bigint[]);
+
+-- name: booking_write_dropped
+-- in: booking_writes
+-- out: -
+-- Also those that are put back elsewhere: slots that exchange their times would meet on the way.
+DELETE FROM agenda.slot WHERE id = ANY (:dropped.id::bigint[]);
 
 -- name: booking_write_opened
 -- in: booking_writes
 -- out: -
 INSERT INTO agenda.slot (id, doctor_id, starts, ends, active, created_at, updated_at)
-SELECT k.*, :now, :now
-  FROM unnest(:opened.id::bigint[], :opened.doctor_id::bigint[], :opened.starts::timestamptz[],
-              :opened.ends::timestamptz[], :opened.active::boolean[]) AS k;
+SELECT * FROM unnest(:opened.id::bigint[], :opened.doctor_id::bigint[], :opened.starts::timestamptz[],
+              :opened.ends::timestamptz[], :opened.active::boolean[],
+              :opened.created_at::timestamptz[], :opened.updated_at::timestamptz[]);
 
 -- name: booking_write_requests
 -- in: booking_writes
 -- out: -
 INSERT INTO agenda.request (id, doctor_id, user_id, slot_id, body_hash, status, code,
-       appointment_id, blocked_by, outcome, partition, stream_seq, stream_time, batch_id, decided_at)
+       appointment_id, blocked_by, moved, outcome, partition, stream_seq, stream_time, batch_id,
+       decided_at)
 SELECT k.id, k.doctor_id, k.user_id, k.slot_id, k.body_hash, k.status, k.code, k.appointment_id,
-       k.blocked_by, k.outcome, k.partition, k.stream_seq, k.stream_time, :batch_id, :now
+       k.blocked_by, k.moved, k.outcome, k.partition, k.stream_seq, k.stream_time, :batch_id, :now
   FROM unnest(:requests.id::uuid[], :requests.doctor_id::bigint[], :requests.user_id::bigint[],
               :requests.slot_id::bigint[], :requests.body_hash::uuid[],
               :requests.status::agenda.request_status[], :requests.code::text[],
               :requests.appointment_id::bigint[], :requests.blocked_by::bigint[],
-              :requests.outcome::bytea[], :requests.partition::bigint[],
+              :requests.moved::boolean[], :requests.outcome::bytea[], :requests.partition::bigint[],
               :requests.stream_seq::bigint[], :requests.stream_time::timestamptz[])
        AS k (id, doctor_id, user_id, slot_id, body_hash, status, code, appointment_id, blocked_by,
-             outcome, partition, stream_seq, stream_time);
+             moved, outcome, partition, stream_seq, stream_time);
 
 -- name: booking_write_dead
 -- in: booking_writes
@@ -247,3 +289,52 @@ SELECT id, letters FROM agenda.outbox ORDER BY id LIMIT :rows::bigint FOR UPDATE
 -- in: outbox_batch
 -- out: -
 DELETE FROM agenda.outbox WHERE id = ANY (:items.id::bigint[]);
+
+-- name: booking_follow_lock
+-- in: -
+-- out: follow_place
+SELECT greatest(stream_created, 'epoch') AS stream_created, last_seq
+  FROM agenda.position
+ WHERE domain = 'booking'
+   FOR UPDATE;
+
+-- name: booking_follow_move
+-- in: follow_place
+-- out: -
+UPDATE agenda.position SET stream_created = :stream_created, last_seq = :last_seq WHERE domain = 'booking';
+
+-- name: booking_overdue
+-- in: -
+-- out: booking_due
+-- By one worker at a time: the others find nothing.
+SELECT id, doctor_id, granted_batch
+  FROM agenda.appointment
+ WHERE status = 'waiting_for_confirmation' AND starts <= now() AND pg_try_advisory_xact_lock(7003, 0)
+ ORDER BY starts
+ LIMIT 256;
+
+-- name: booking_live_of_doctor
+-- in: booking_account
+-- out: booking_due
+-- The appointments that an account still has, a page at a time.
+SELECT id, doctor_id, granted_batch
+  FROM agenda.appointment
+ WHERE doctor_id = :id AND id > :after
+   AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+ ORDER BY id
+ LIMIT 256;
+
+-- name: booking_live_of_patient
+-- in: booking_account
+-- out: booking_due
+SELECT id, doctor_id, granted_batch
+  FROM agenda.appointment
+ WHERE patient_id = :id AND id > :after
+   AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+ ORDER BY id
+ LIMIT 256;
+
+-- name: booking_write_chores
+-- in: booking_letters
+-- out: -
+INSERT INTO agenda.outbox (letters) VALUES (:letters);

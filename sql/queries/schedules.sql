@@ -1,6 +1,19 @@
 -- Whether a slot is booked is asked slot by slot of the index of live appointments, in a
 -- subquery that no planner turns into a join of whole tables.
 
+-- name: schedules_get
+-- in: schedules_key
+-- out: schedules_slot
+-- Another's slot is not there.
+SELECT id, doctor_id, starts AS date_time_available,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes, active,
+       (SELECT true FROM agenda.appointment AS p
+         WHERE p.slot_id = s.id
+           AND p.status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+       ) IS NOT NULL AS booked, created_at, updated_at
+  FROM agenda.slot AS s
+ WHERE id = :id AND doctor_id = :doctor_id;
+
 -- name: schedules_list
 -- in: schedules_span
 -- out: schedules_slot

@@ -12,7 +12,8 @@ BROKER = ROOT / "broker"
 TABLES = "".join(f.read_text() for f in sorted((BROKER / "msg").glob("*.h")))
 FIELD = re.compile(r"F\(T,\s*(\w+),\s*(\w+),\s*(\w+),\s*(\w+),\s*([^,]+),\s*([^,]+),\s*(\w+|-)\)")
 CALL = re.compile(r"X\((\w+),\s*(\w+),\s*(\w+),\s*[A-Z_ |]+?,\s*TX_\w+,\s*(\w+),")
-TYPE = {"INT": "integer", "TIME": "integer", "MONEY": "integer", "REAL": "number", "DATE": "integer", "BOOL": "boolean",
+TYPE = {"INT": "integer", "TIME": "integer", "MONEY": "integer", "DATE": "integer", "BOOL": "boolean",
+        "CLOCK": "integer", "RATING": "integer", "REAL": "number", "INTS": "array", "TIMES": "array",
         "TEXT": "string", "BYTES": "string", "ENUM": "string", "LIST": "array", "OBJECT": None}
 
 

@@ -1,0 +1,119 @@
+/* chores.c - see chores.h.  Must not change an agenda: that is decide.c's. */
+#include <inttypes.h>
+#include "actors/booking/chores.h"
+#include "actors/booking/rows.h"
+#include "broker/partition.h"
+#include "broker/request_id.h"
+
+/* One command of the system.  Its copies are known by `about`: what it is and why. */
+static err_t add_command(struct ctx *c, struct outbox *letters, enum call_id id, int64_t doctor,
+			 const void *req, struct str about)
+{
+	const struct request_id request = request_id_make(str_of(c->secret), doctor, STR("system"), about);
+	char *text = arena_alloc(c->mem, REQUEST_ID_TEXT + 1);
+	char *subject = arena_alloc(c->mem, PARTITION_SUBJECT);
+	struct letter l = { .set = { 0 } };
+	struct str body;
+
+	if (text == NULL || subject == NULL)
+		return refuse(c, ERR_too_large, "no room for a command");
+	request_id_write(&request, text);
+	partition_subject(doctor, subject);
+	TRY(msg_to_pack(c, call[id].req, req, &body));
+	SET(&l, subject, str_of(subject));
+	SET(&l, body, body);
+	SET(&l, call, str_of(call[id].name));
+	SET(&l, request, str_of(text));
+	SET(&l, role, STR("system"));
+	return outbox_add(c, letters, &l);
+}
+
+static err_t send_off(struct ctx *c, const struct outbox *letters)
+{
+	struct booking_letters row = { .has.letters = 1 };
+
+	if (letters->n == 0)
+		return OK;
+	TRY(outbox_pack(c, letters, &row.letters));
+	return db_exec(c, Q_booking_write_chores, &row);
+}
+
+static struct str about(struct ctx *c, const char *what, int64_t id, int64_t which)
+{
+	struct buf b = { .mem = c->mem };
+
+	buf_fmt(&b, "%s:%" PRId64 ":%" PRId64, what, id, which);
+	return (struct str) { b.full ? "" : b.p, b.full ? 0 : b.n };
+}
+
+err_t booking_chore(struct ctx *c)
+{
+	struct outbox letters = { 0 };
+	struct booking_due *due;
+	size_t n;
+
+	TRY(db_list(c, Q_booking_overdue, NULL, &due, &n));
+	for (size_t i = 0; i < n; i++) {
+		struct booking_expire_req q = { .set = { 0 } };
+
+		SET(&q, id, due[i].id);
+		SET(&q, doctor_id, due[i].doctor_id);
+		TRY(add_command(c, &letters, CALL_booking_expire, q.doctor_id, &q,
+				about(c, "expire", q.id, due[i].granted_batch)));
+	}
+	return send_off(c, &letters);
+}
+
+/* Every appointment that the account still has; the doctor of each may be another. */
+static err_t revoke_all(struct ctx *c, enum query of, int64_t account)
+{
+	struct booking_account page = { .set = { 0 } };
+	struct booking_due *live;
+	size_t n;
+
+	SET(&page, id, account);
+	SET(&page, after, 0);
+	do {
+		struct outbox letters = { 0 };
+
+		TRY(db_list(c, of, &page, &live, &n));
+		for (size_t i = 0; i < n; i++) {
+			struct booking_revoke_req q = { .set = { 0 } };
+
+			SET(&q, id, live[i].id);
+			SET(&q, doctor_id, live[i].doctor_id);
+			SET(&page, after, q.id);
+			TRY(add_command(c, &letters, CALL_booking_revoke, q.doctor_id, &q,
+					about(c, "revoke", q.id, live[i].granted_batch)));
+		}
+		TRY(send_off(c, &letters));
+	} while (n > 0);
+	return OK;
+}
+
+static err_t close_agenda(struct ctx *c, int64_t doctor)
+{
+	struct booking_close_req q = { .set = { 0 } };
+	struct outbox letters = { 0 };
+
+	SET(&q, doctor_id, doctor);
+	TRY(add_command(c, &letters, CALL_booking_close, doctor, &q, about(c, "close", doctor, 0)));
+	return send_off(c, &letters);
+}
+
+err_t booking_follow(struct ctx *c, struct str fact, const struct facts *f)
+{
+	if (!str_eq(fact, STR("users.erased")))
+		return OK;
+	for (size_t i = 0; i < f->items.n; i++) {
+		const struct fact *gone = &f->items.items[i];
+
+		if (gone->has.doctor_id) {
+			TRY(close_agenda(c, gone->doctor_id));
+			TRY(revoke_all(c, Q_booking_live_of_doctor, gone->doctor_id));
+		}
+		if (gone->has.patient_id)
+			TRY(revoke_all(c, Q_booking_live_of_patient, gone->patient_id));
+	}
+	return OK;
+}

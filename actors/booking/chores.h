@@ -1,0 +1,16 @@
+/*
+ * chores.h - what nobody asks a mailbox for, and must be done: appointments that nobody confirmed
+ * expire, and those of an account that is gone are cancelled.
+ *
+ * Nothing is changed here: commands are written to the outbox, which brings them to the mailboxes like
+ * anybody's.  Each has a request id made from what it is about, so that it may be written again.
+ */
+#ifndef ACTORS_BOOKING_CHORES_H
+#define ACTORS_BOOKING_CHORES_H
+#include "actors/core/follower.h"
+
+enum { CHORES_S = 2 };
+
+chore_fn  booking_chore;
+follow_fn booking_follow;
+#endif

@@ -18,10 +18,13 @@
 #define BROKER_CALL_H
 #include "broker/msg/appointments.h"
 #include "broker/msg/booking.h"
+#include "broker/msg/reports.h"
+#include "broker/msg/reviews.h"
 #include "broker/msg/schedules.h"
 #include "broker/msg/users.h"
 
-#define CALLS(X) USERS_CALLS(X) SCHEDULES_CALLS(X) APPOINTMENTS_CALLS(X) BOOKING_CALLS(X)
+#define CALLS(X) USERS_CALLS(X) SCHEDULES_CALLS(X) APPOINTMENTS_CALLS(X) BOOKING_CALLS(X) \
+	REVIEWS_CALLS(X) REPORTS_CALLS(X)
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
 enum via {

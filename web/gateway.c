@@ -60,6 +60,8 @@ static const struct check checks[] = {
 	{ "schedules",    domain_is_well, (void *) (uintptr_t) "schedules" },
 	{ "appointments", domain_is_well, (void *) (uintptr_t) "appointments" },
 	{ "booking",      domain_is_well, (void *) (uintptr_t) "booking" },
+	{ "reviews",      domain_is_well, (void *) (uintptr_t) "reviews" },
+	{ "reports",      domain_is_well, (void *) (uintptr_t) "reports" },
 };
 
 static int away(const char *why, int code)

@@ -8,7 +8,7 @@
 #define WEB_HTTP_H
 #include "broker/base/str.h"
 
-enum { HTTP_BODY = 64 << 10, HTTP_HEADER = 16 << 10, HTTP_ARENA = 2 << 20 };
+enum { HTTP_BODY = 256 << 10, HTTP_HEADER = 16 << 10, HTTP_ARENA = 2 << 20 };
 
 struct http;
 struct mg_connection;

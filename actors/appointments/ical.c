@@ -127,6 +127,11 @@ static int64_t sequence_of(const struct appointments_appointment *a)
 void ical_appointment(struct buf *to, const struct appointments_appointment *a, const char *house,
 		      int64_t now)
 {
+	static const struct str head = STR("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n"
+		"PRODID:-//Health&Med//Health&Med//EN\r\nMETHOD:PUBLISH\r\nBEGIN:VEVENT\r\n");
+	static const struct str tail = STR("SUMMARY:Health&Med: appointment\r\nCLASS:PRIVATE\r\n"
+		"ORGANIZER;CN=Health&Med:mailto:no-reply@healthmed.invalid\r\n"
+		"END:VEVENT\r\nEND:VCALENDAR\r\n");
 	char number[24];
 	struct buf uid = { .mem = to->mem };
 
@@ -134,11 +139,7 @@ void ical_appointment(struct buf *to, const struct appointments_appointment *a, 
 	buf_fmt(&uid, "appointment-%" PRId64 "@", a->id);
 	buf_put(&uid, house, strlen(house));
 
-	ical_value(to, "BEGIN", STR("VCALENDAR"));
-	ical_value(to, "VERSION", STR("2.0"));
-	ical_value(to, "PRODID", STR("-//Health&Med//Health&Med//EN"));
-	ical_value(to, "METHOD", STR("PUBLISH"));
-	ical_value(to, "BEGIN", STR("VEVENT"));
+	buf_put(to, head.p, head.n);
 	ical_text(to,  "UID", (struct str) { uid.p, uid.n });
 	ical_time(to,  "DTSTAMP", now);
 	ical_time(to,  "CREATED", a->created_at);
@@ -147,12 +148,8 @@ void ical_appointment(struct buf *to, const struct appointments_appointment *a, 
 	ical_time(to,  "DTSTART", a->date_time);
 	ical_time(to,  "DTEND", a->date_time + a->duration_minutes * 60 * SECOND);
 	ical_value(to, "STATUS", status_of(a));
-	ical_value(to, "CLASS", STR("PRIVATE"));
-	ical_value(to, "ORGANIZER;CN=Health&Med", STR("mailto:no-reply@healthmed.invalid"));
-	ical_text(to,  "SUMMARY", STR("Health&Med: appointment"));
 	if (a->has.cancelled_reason)
 		ical_text(to, "DESCRIPTION", a->cancelled_reason);
-	ical_value(to, "END", STR("VEVENT"));
-	ical_value(to, "END", STR("VCALENDAR"));
+	buf_put(to, tail.p, tail.n);
 	to->full |= uid.full;
 }

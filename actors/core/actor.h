@@ -55,5 +55,6 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 	const struct actor domain##_actor = { #domain, domain##_receive,                         \
 		sizeof domain##_receive / sizeof domain##_receive[0] };
 
-extern const struct actor users_actor, schedules_actor, appointments_actor, booking_actor;
+extern const struct actor users_actor, schedules_actor, appointments_actor, booking_actor,
+	reviews_actor, reports_actor;
 #endif

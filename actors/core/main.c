@@ -19,6 +19,7 @@
 #include "actors/core/dispatch.h"
 #include "actors/core/follower.h"
 #include "actors/core/worker.h"
+#include "actors/reviews/reviews.h"
 #include "actors/schedules/schedules.h"
 #include "actors/users/cards.h"
 #include "actors/users/users.h"
@@ -33,11 +34,11 @@
 static const char usage[] =
 	"Usage: healthmed actor DOMAIN...|all\n"
 	"\n"
-	"Answers the requests of one or several domains: users, schedules, appointments; booking is\n"
-	"the mailboxes, in which every change of an agenda is decided.  `all` is all of them in one\n"
-	"process.  SIGTERM finishes what was taken and ends.  Settings: `healthmed config`.\n";
+	"Answers the requests of one or several domains: users, schedules, appointments, reviews, reports;\n"
+	"booking is the mailboxes, in which every change of an agenda is decided.  `all` is all of them in\n"
+	"one process.  SIGTERM finishes what was taken and ends.  Settings: `healthmed config`.\n";
 
-enum { DOMAINS = 4 };
+enum { DOMAINS = 6 };
 #define AGAIN_US (2 * SECOND)
 
 /* Who has a pool, what else it needs, and which facts make its cache stale. */
@@ -61,6 +62,9 @@ static const struct domain {
 	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL, .start = appointments_start },
 	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true,
 	  .follow = booking_follow, .chore = booking_chore, .chore_s = CHORES_S },
+	{ .actor = &reviews_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true,
+	  .follow = reviews_follow, .chore = reviews_chore, .chore_s = REVIEWS_CHORE_S },
+	{ .actor = &reports_actor, .url = CONFIG_CLINICAL_DATABASE_URL, .relay = true },
 };
 
 /* One domain of this process. */

@@ -88,6 +88,18 @@ err_t outbox_pack(struct ctx *c, const struct outbox *o, struct str *out)
 	return msg_to_pack(c, &letters_msg, &all, out);
 }
 
+err_t outbox_tell(struct ctx *c, enum query write, const char *domain, const char *name, int64_t id,
+		  const struct facts *f)
+{
+	struct outbox o = { .n = 0 };
+	struct outbox_row row = { .set = { 0 } };
+
+	TRY(outbox_add_facts(c, &o, domain, name, id, f));
+	TRY(outbox_pack(c, &o, &row.letters));
+	row.has.letters = 1;
+	return o.n == 0 ? OK : db_exec(c, write, &row);
+}
+
 static const char *text_of(struct ctx *c, struct str s)
 {
 	char *text = arena_alloc(c->mem, s.n + 1);

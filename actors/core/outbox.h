@@ -37,6 +37,10 @@ err_t outbox_add(struct ctx *, struct outbox *, const struct letter *) MUST_CHEC
 /* The letters as msgpack: one outbox row; empty when there is none. */
 err_t outbox_pack(struct ctx *, const struct outbox *, struct str *) MUST_CHECK;
 
+/* Facts of one kind as a row of their own, by the domain's query `write` (in: outbox_row, out: -). */
+err_t outbox_tell(struct ctx *, enum query write, const char *domain, const char *name, int64_t id,
+		  const struct facts *) MUST_CHECK;
+
 struct relay;
 /* A thread that relays the outbox of one domain's schema.  It is woken by relay_wake and looks for
  * itself once a second.  Several may run on the same table: rows are taken FOR UPDATE SKIP LOCKED. */

@@ -26,6 +26,16 @@ err_t page_open(struct ctx *c, int64_t limit, struct str cursor, struct page *p)
 	return OK;
 }
 
+err_t page_open_latest(struct ctx *c, int64_t limit, struct str cursor, struct page *p)
+{
+	TRY(page_open(c, limit, cursor, p));
+	if (cursor.p == NULL) {
+		p->after_time = TIME_MAX;
+		p->after_id = INT64_MAX;
+	}
+	return OK;
+}
+
 bool page_cut(const struct page *p, size_t *n)
 {
 	if (*n <= (size_t) p->limit)

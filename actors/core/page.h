@@ -15,6 +15,8 @@ struct page { int64_t limit, rows, after_time, after_id; };
 
 /* cursor.p == NULL: the first page; limit 0: the default.  unreadable: that was no cursor. */
 err_t page_open(struct ctx *, int64_t limit, struct str cursor, struct page *) MUST_CHECK;
+/* The same of a list with the latest first: a query asks for what is before the place. */
+err_t page_open_latest(struct ctx *, int64_t limit, struct str cursor, struct page *) MUST_CHECK;
 /* Whether *n rows are more than the page; then *n is cut to it. */
 bool  page_cut(const struct page *, size_t *n);
 /* The cursor behind a row; text in the arena. */

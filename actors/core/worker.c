@@ -19,7 +19,7 @@
 #include "broker/metrics.h"
 
 enum {
-	ARENA = 256 << 10, SUBJECT = 128,
+	ARENA = 1 << 20, SUBJECT = 128,
 	FACT_ROOM = 1 << 20,		/* for a message of as many facts as facts.h allows */
 };
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */

@@ -15,6 +15,10 @@
 	X(if_match,          "a change ignores what it relied on")                        \
 	X(owner_of_request,  "anybody reads the outcome of a request")                    \
 	X(owner_of_command,  "anybody cancels an appointment")                            \
+	X(owner_of_review,   "anybody reviews an appointment")                            \
+	X(review_concluded,  "an appointment is reviewed before it took place")           \
+	X(owner_of_report,   "any doctor reports about an appointment")                   \
+	X(audited,           "nobody is told who read a report")                          \
 	X(doctor_of_command, "a command may name a slot of another doctor")               \
 	X(slot_once,         "decide grants a taken slot")                                \
 	X(patient_once,      "decide grants two appointments at one time")                \

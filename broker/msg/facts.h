@@ -16,6 +16,7 @@
 	F(T,   BODY, INT,   doctor_id,  OPT, 1, INT64_MAX, -)    \
 	F(T,   BODY, INT,   patient_id, OPT, 1, INT64_MAX, -)    \
 	F(T,   BODY, INT,   slot_id,    OPT, 1, INT64_MAX, -)    \
+	F(T,   BODY, INT,   appointment_id, OPT, 1, INT64_MAX, -) \
 	F(T,   BODY, TIME,  at,         REQ, 0, TIME_MAX,  -)    \
 	F(T,   BODY, TIME,  starts,     OPT, 0, TIME_MAX,  -)    \
 	F(T,   BODY, TIME,  ends,       OPT, 0, TIME_MAX,  -)    \

@@ -173,7 +173,7 @@ def test_bodies_that_cannot_be_read(stack):
     for body in hostile:
         answer = stack.http("POST", "/appointments", body, patient)
         assert (answer.status, answer.code) in ((400, "unreadable"), (413, "too_large")), (body[:40], answer)
-    large = b'{"schedule_id":1,"doctor_id":"' + b"x" * 70000 + b'"}'
+    large = b'{"schedule_id":1,"doctor_id":"' + b"x" * 300000 + b'"}'
     answer = stack.http("POST", "/appointments", large, patient)
     assert (answer.status, answer.code) == (413, "too_large")
 

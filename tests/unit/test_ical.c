@@ -145,9 +145,9 @@ TEST(an_appointment_is_one_event_and_says_no_more_than_it_must)
 		"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Health&Med//Health&Med//EN\r\nMETHOD:PUBLISH\r\n"
 		"BEGIN:VEVENT\r\nUID:appointment-7@clinic.example\r\nDTSTAMP:20261120T080001Z\r\n"
 		"CREATED:20261120T080000Z\r\nLAST-MODIFIED:20261120T080000Z\r\nSEQUENCE:0\r\n"
-		"DTSTART:20270104T130000Z\r\nDTEND:20270104T134500Z\r\nSTATUS:TENTATIVE\r\nCLASS:PRIVATE\r\n"
-		"ORGANIZER;CN=Health&Med:mailto:no-reply@healthmed.invalid\r\n"
-		"SUMMARY:Health&Med: appointment\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+		"DTSTART:20270104T130000Z\r\nDTEND:20270104T134500Z\r\nSTATUS:TENTATIVE\r\n"
+		"SUMMARY:Health&Med: appointment\r\nCLASS:PRIVATE\r\n"
+		"ORGANIZER;CN=Health&Med:mailto:no-reply@healthmed.invalid\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
 }
 
 TEST(each_state_has_its_status)

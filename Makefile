@@ -60,10 +60,10 @@ export HEALTHMED_BIN = $(abspath $B/healthmed)
 JOBS  ?= $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 BUILD  = $(MAKE) --no-print-directory $(JOBS)
 
-up:	## installs what is missing, builds, starts everything in RUN (.run) and shows where it is
-	@./stack packages build run
+up:	## installs what is missing, builds, starts everything in RUN (.run); CLUSTER=1: several of each
+	@./stack packages build run $(if $(CLUSTER),cluster)
 	@echo building && $(BUILD) -s all
-	@./stack up $(RUN)
+	@./stack up $(RUN) $(if $(CLUSTER),--cluster)
 down:	## stops everything that `make up` started
 	@./stack down $(RUN)
 status:	## shows each component; succeeds only if all are well

@@ -35,6 +35,7 @@
 enum {
 	SUBJECT = 128, PARTS = 64, NAME = 64, QUEUE = 8192,
 	HEARTBEAT_MS = 500, MISSED = 3, ECHO_MS = 1000,
+	STEP_MS = 500,			/* until what is not answered is asked again */
 	FORSAKEN_S = 5,			/* a consumer that nobody listens to goes by itself */
 	DEDUPE_S = 120,			/* longer than a relay takes to repeat itself; commands need none */
 	ERR_STREAM_NAME_IN_USE = 10058, ERR_STREAM_NOT_FOUND = 10059, ERR_NO_MESSAGE = 10037,
@@ -48,10 +49,21 @@ static const struct { const char *name, *subjects; int64_t keep; enum full full;
 #undef X
 };
 
-/* The API: a request, and its error told apart from its answer. */
+/*
+ * The API: a request, and its error told apart from its answer.  In a cluster what finds no leader,
+ * or is given to a node that has just died, is answered by nobody: it must be asked again.
+ */
 
-static err_t ask(struct ctx *c, struct bus *b, const char *verb, const char *stream,
-		 const struct buf *body, struct str *answer, int64_t *code)
+/* A step of the way to the deadline. */
+static int64_t step_to(int64_t until)
+{
+	const int64_t step = clock_mono() + STEP_MS * MS;
+
+	return until != 0 && until < step ? until : step;
+}
+
+static err_t ask_once(struct ctx *c, struct bus *b, const char *verb, const char *stream,
+		      const struct buf *body, struct str *answer, int64_t *code)
 {
 	const struct str json = body == NULL ? STR("") : (struct str) { body->p, body->n };
 	const struct headers none = { .n = 0 };
@@ -68,6 +80,21 @@ static err_t ask(struct ctx *c, struct bus *b, const char *verb, const char *str
 	if (!scan_int(error, "err_code", code))
 		*code = -1;
 	return refuse(c, ERR_unavailable, "%s %s: %" PRId64, verb, stream, *code);
+}
+
+/* Of what does no harm twice. */
+static err_t ask(struct ctx *c, struct bus *b, const char *verb, const char *stream,
+		 const struct buf *body, struct str *answer, int64_t *code)
+{
+	const int64_t until = c->deadline;
+	err_t e;
+
+	do {
+		c->deadline = step_to(until);
+		e = ask_once(c, b, verb, stream, body, answer, code);
+	} while (e.code == ERR_timeout && clock_left(until) > 0);
+	c->deadline = until;
+	return e;
 }
 
 /* One that is done by its answer alone. */
@@ -457,28 +484,22 @@ static void put_consumer(enum stream s, const char *subject, const char *filter,
 		FORSAKEN_S * NS_PER_S);
 }
 
-err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filter, int64_t from_seq)
+static err_t start(struct ctx *c, struct reader *r, struct part *p, const char *filter, int64_t from_seq)
 {
-	struct part *p = part_of(r, number);
 	struct buf body = { .mem = c->mem };
 	struct str answer, name;
 	char subject[SUBJECT + 48];
 	int64_t code;
 
-	if (p != NULL)
-		forget(r, p);
-	else if (r->nparts == PARTS)
-		return refuse(c, ERR_internal, "a reader of too many parts");
-	else
-		*(p = &r->part[r->nparts++]) = (struct part) { .number = number };
+	forget(r, p);
 	p->generation = ++r->generation;
 	p->delivered = 0;
 	p->breaks = bus_breaks(r->bus);
-	(void) snprintf(subject, sizeof subject, "%s.%d.%" PRId64, r->inbox, number, p->generation);
+	(void) snprintf(subject, sizeof subject, "%s.%d.%" PRId64, r->inbox, p->number, p->generation);
 	TRY(feed_open(r, p, subject));
 	put_consumer(r->stream, subject, filter, from_seq, &body);
 
-	err_t e = ask(c, r->bus, "CONSUMER.CREATE", table[r->stream].name, &body, &answer, &code);
+	err_t e = ask_once(c, r->bus, "CONSUMER.CREATE", table[r->stream].name, &body, &answer, &code);
 
 	if (code == ERR_STREAM_NOT_FOUND)
 		return refuse(c, ERR_not_found, "no stream %s", table[r->stream].name);
@@ -490,6 +511,24 @@ err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filt
 	p->heard = clock_mono();
 	p->state = READING;
 	return OK;
+}
+
+err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filter, int64_t from_seq)
+{
+	const int64_t until = c->deadline;
+	struct part *p = part_of(r, number);
+	err_t e;
+
+	if (p == NULL && r->nparts == PARTS)
+		return refuse(c, ERR_internal, "a reader of too many parts");
+	if (p == NULL)
+		*(p = &r->part[r->nparts++]) = (struct part) { .number = number };
+	do {		/* each time another consumer: the former one finds that nobody listens */
+		c->deadline = step_to(until);
+		e = start(c, r, p, filter, from_seq);
+	} while (e.code == ERR_timeout && clock_left(until) > 0);
+	c->deadline = until;
+	return e;
 }
 
 void reader_stop(struct reader *r, int number)

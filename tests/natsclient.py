@@ -1,6 +1,6 @@
 """A small NATS client for tests: one socket, one reader thread, nothing but the standard library.
 
-    with Nats(url) as nats:
+    with Nats(url) as nats:                                  # or a list of urls, separated by commas
         nats.publish("healthmed.v1.booking.3.7", b"junk", {"Healthmed-Call": "booking.book"})
         reply = nats.request("$SRV.PING", b"")               # Message; Timeout after 5 s
         sub = nats.subscribe("healthmed.v1.events.>")
@@ -72,11 +72,10 @@ class Subscription:
 
 class Nats:
     def __init__(self, url, name="tests", inbox="_INBOX"):
-        at = urlsplit(url)
         self.errors = []                        # what the server refused, e.g. a permission
         self._subscriptions, self._sids = {}, itertools.count(1)
         self._lock, self._pong = threading.Lock(), queue.Queue()
-        self._socket = socket.create_connection((at.hostname, at.port or 4222), timeout=5)
+        at, self._socket = self._connect(url.split(","))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
         self.info = json.loads(self._file.readline().split(b" ", 1)[1])
@@ -91,6 +90,17 @@ class Nats:
         self._socket.settimeout(None)
         self._inbox = f"{inbox}." + secrets.token_hex(8)
         threading.Thread(target=self._read, daemon=True).start()
+
+    @staticmethod
+    def _connect(urls):
+        """The first of the servers that listens."""
+        for url in urls:
+            at = urlsplit(url)
+            try:
+                return at, socket.create_connection((at.hostname, at.port or 4222), timeout=5)
+            except OSError:
+                if url == urls[-1]:
+                    raise
 
     def __enter__(self):
         return self

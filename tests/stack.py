@@ -143,6 +143,10 @@ class Stack:
         """SIGKILL; it stays dead until start or up."""
         self.stack("kill", name)
 
+    def promote(self, name):
+        """Makes a standby of a cluster the primary."""
+        self.stack("promote", name)
+
     def pid(self, name):
         return int((self.run / "pids" / f"{name}.pid").read_text())
 

@@ -96,6 +96,8 @@ static int open_all(struct gateway *g, struct http **http)
 	if (g->auth == NULL)
 		return away(why, EXIT_CONFIG);
 	g->origins = config_text(CONFIG_CORS_ORIGINS);
+	if (!nets_read(&g->proxies, config_text(CONFIG_TRUSTED_PROXIES)))
+		return away("HEALTHMED_TRUSTED_PROXIES: not a list of addresses", EXIT_CONFIG);
 	limit_init(&g->requests, config_int(CONFIG_LIMIT_REQUESTS));
 	limit_init(&g->registrations, config_int(CONFIG_LIMIT_REGISTRATIONS));
 	limit_init(&g->logins, config_int(CONFIG_LIMIT_LOGINS));

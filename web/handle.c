@@ -21,13 +21,26 @@
 #include "web/problem.h"
 
 #define REQUESTS      "/api/v1/appointments/requests/"
-enum { WHO = 300, IF_MATCH = 512 };
+enum { WHO = 300, IF_MATCH = 512, ADDRESS = 48 };
 
 /* ---- from HTTP to the message ---- */
 
+/* That of who connected, or that for which a proxy of ours did. */
+static uint64_t address_of(struct job *j)
+{
+	const struct str peer = str_of(j->q->peer);
+	struct str client = peer;
+	char text[ADDRESS];
+
+	if (nets_have(&j->g->proxies, peer))
+		client = header_client(&j->g->proxies, peer, http_headers(j->q, "X-Forwarded-For"));
+	(void) snprintf(text, sizeof text, "%.*s", (int) (client.n < ADDRESS ? client.n : 0), client.p);
+	return limit_who(text);
+}
+
 static err_t limited(struct job *j, struct limit *l)
 {
-	j->after_s = limit_take(l, limit_who(j->q->peer), j->q->began);
+	j->after_s = limit_take(l, j->address, j->q->began);
 	return j->after_s == 0 ? OK : refuse(j->c, ERR_too_many_requests, "of one address");
 }
 
@@ -368,6 +381,7 @@ static err_t by_itself(struct job *j)
 
 static err_t answer(struct job *j)
 {
+	j->address = address_of(j);
 	TRY(limited(j, &j->g->requests));
 
 	const err_t found = router_find(j->c, j->q->method, j->q->path, &j->m);

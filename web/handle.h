@@ -8,6 +8,7 @@
 #define WEB_HANDLE_H
 #include <stdatomic.h>
 #include "broker/admin.h"
+#include "broker/base/nets.h"
 #include "broker/bus.h"
 #include "web/auth.h"
 #include "web/http.h"
@@ -23,6 +24,7 @@ struct gateway {
 	struct admin    *admin;
 	struct str       secret;		/* REQUEST_KEY */
 	const char      *origins;		/* CORS_ORIGINS */
+	struct nets      proxies;		/* TRUSTED_PROXIES */
 	struct limit     requests, registrations, logins;
 	_Atomic int64_t  waiting;		/* for an actor */
 	struct memory    memory;

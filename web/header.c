@@ -112,3 +112,18 @@ err_t header_link(struct ctx *c, struct str path, struct str query, struct str c
 	*out = (struct str) { b.p, b.n == 0 ? 0 : b.n - 1 };
 	return b.full ? refuse(c, ERR_too_large, "Link fills the arena") : OK;
 }
+
+struct str header_client(const struct nets *proxies, struct str peer, struct str list)
+{
+	struct str client = peer;
+
+	while (list.n > 0 && nets_have(proxies, client)) {
+		const char *comma = memrchr(list.p, ',', list.n);
+		const size_t before = comma == NULL ? 0 : (size_t) (comma - list.p);
+		const size_t skip = comma == NULL ? 0 : before + 1;
+
+		client = trim((struct str) { list.p + skip, list.n - skip });
+		list.n = before;
+	}
+	return client;
+}

@@ -4,7 +4,7 @@
  */
 #ifndef WEB_HEADER_H
 #define WEB_HEADER_H
-#include "broker/base/str.h"
+#include "broker/base/nets.h"
 
 /* The next item of a list, without the blanks around it; false: no more. */
 bool header_next(struct str *list, char separator, struct str *item);
@@ -17,4 +17,7 @@ bool          header_is_json(struct str content_type);
 /* A Link to the next page: the path as it was asked, the query with another cursor. */
 err_t         header_link(struct ctx *, struct str path, struct str query, struct str cursor,
 			  struct str *) MUST_CHECK;
+/* Whom a request is from, when each proxy adds at the end of X-Forwarded-For who asked it: the last
+ * one that is none of ours.  What stands before that anybody may have written. */
+struct str    header_client(const struct nets *proxies, struct str peer, struct str forwarded_for);
 #endif

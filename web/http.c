@@ -76,6 +76,24 @@ struct str http_header(const struct http_request *q, const char *name)
 	return (struct str) { NULL, 0 };
 }
 
+struct str http_headers(struct http_request *q, const char *name)
+{
+	const struct mg_request_info *ri = mg_get_request_info(q->conn);
+	struct str list = { NULL, 0 };
+	struct buf all = { .mem = q->c.mem };
+
+	for (int i = 0; i < ri->num_headers; i++) {
+		if (strcasecmp(ri->http_headers[i].name, name) != 0)
+			continue;
+		if (list.p != NULL && all.n == 0)
+			buf_put(&all, list.p, list.n);
+		if (list.p != NULL)
+			buf_fmt(&all, ", %s", ri->http_headers[i].value);
+		list = all.n > 0 ? (struct str) { all.p, all.n } : str_of(ri->http_headers[i].value);
+	}
+	return list;
+}
+
 /*
  * civetweb cuts the lines in place: a NUL at the colon, at CR and at LF.  So it can be seen
  * afterwards whether each name ended at its colon, each line at CRLF, and the last at the

@@ -40,6 +40,8 @@ int          http_port(const struct http *);
 void         http_stop(struct http *, int64_t limit_us);
 
 struct str   http_header(const struct http_request *, const char *name);	/* p NULL: absent */
+/* All lines of that name as one list, in the order in which they came; p NULL: none. */
+struct str   http_headers(struct http_request *, const char *name);
 /* The whole body, in the arena; once.  too_large over max, unreadable when it does not come. */
 err_t        http_body(struct http_request *, size_t max, struct str *) MUST_CHECK;
 /* One more header of the answer; the value has no line break (what has is left out). */

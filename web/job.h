@@ -19,6 +19,7 @@ struct job {
 	void                *req;	/* of call->req */
 	struct str           key;	/* Idempotency-Key; p NULL: none */
 	struct str           who;	/* whose key */
+	uint64_t             address;	/* whom the limits count it for */
 	int                  after_s;	/* Retry-After */
 };
 

@@ -28,6 +28,7 @@ enum {
 	RETRY_MS     = 200,
 	PROGRESS_MS  = 100,
 	CALL_MS      = 2000,		/* for the stream's administration */
+	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
 	PURGE_S      = 3600,
 	ANSWERS_MAX  = 512 << 10,	/* bytes of outcomes in a message; the server takes a megabyte */
 };
@@ -73,11 +74,11 @@ static struct ctx *fresh_ctx(struct mailbox *m)
 	return &m->ctx;
 }
 
-static struct ctx *bounded_ctx(struct mailbox *m)
+static struct ctx *bounded_ctx(struct mailbox *m, int64_t ms)
 {
 	struct ctx *c = fresh_ctx(m);
 
-	c->deadline = clock_mono() + CALL_MS * MS;
+	c->deadline = clock_mono() + ms * MS;
 	return c;
 }
 
@@ -135,7 +136,7 @@ static err_t load_place(struct ctx *c, int p, const struct stream_info *info, st
 
 static err_t start_part(struct mailbox *m, int p)
 {
-	struct ctx *c = bounded_ctx(m);
+	struct ctx *c = bounded_ctx(m, START_MS);
 	struct part *part = &m->part[p];
 	struct place *place = &m->place[p];
 	struct stream_info info;
@@ -428,7 +429,7 @@ static bool balance(struct mailbox *m)
 	if (clock_mono() < m->balance_at)
 		return true;
 	m->balance_at = clock_mono() + BALANCE_MS * MS;
-	if (owner_balance(bounded_ctx(m), o).code) {
+	if (owner_balance(bounded_ctx(m, CALL_MS), o).code) {
 		warn("session_lost", "the ping failed");
 		drop_session(m);
 		return false;
@@ -439,26 +440,26 @@ static bool balance(struct mailbox *m)
 	return true;
 }
 
-/* What one cannot be started for, the others cannot either: they all wait a little. */
-static void wait_to_start(struct mailbox *m)
+/* One at a time is tried again: each may take a while, in which the session must be kept and those
+ * that read be served. */
+static void wait_to_start(struct mailbox *m, struct part *part)
 {
 	warn("partition_not_started", m->ctx.detail);
-	for (int p = 0; p < PARTITIONS; p++)
-		m->part[p].start_at = clock_mono() + RETRY_MS * MS;
+	part->start_at = clock_mono() + RETRY_MS * MS;
 	if (!db_is_up(m->owner.db))
 		drop_session(m);
 }
 
 static void start_parts(struct mailbox *m)
 {
-	for (int p = 0; p < PARTITIONS; p++) {
+	for (int p = 0; p < PARTITIONS && clock_mono() < m->balance_at; p++) {
 		struct part *part = &m->part[p];
 
 		/* Twice at most: an alarm starts it again, from the beginning. */
 		for (int i = 0; i < 2 && m->owner.owned[p] && part->state == PART_STOPPED &&
 		     part->start_at <= clock_mono(); i++)
 			if (start_part(m, p).code) {
-				wait_to_start(m);
+				wait_to_start(m, part);
 				return;
 			}
 	}
@@ -500,7 +501,7 @@ static void purge(struct mailbox *m)
 		part->purged_at = now;
 		partition_filter(p, filter);
 
-		struct ctx *c = bounded_ctx(m);
+		struct ctx *c = bounded_ctx(m, CALL_MS);
 
 		if (stream_info(c, m->bus, STREAM_BOOKING, &info).code ||
 		    seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq,

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "broker/base/config.h"
+#include "broker/base/nets.h"
 
 #define PREFIX  "HEALTHMED_"
 #define ZONES   "/usr/share/zoneinfo/"
@@ -234,6 +235,14 @@ static bool check_origins(enum config_key k)
 	return well || bad(k, "must be origins as https://example.org, separated by commas");
 }
 
+static bool check_proxies(enum config_key k)
+{
+	struct nets nets;
+
+	return nets_read(&nets, value[k]) ||
+	       bad(k, "must be addresses or networks as 10.0.0.0/8, separated by commas, 32 at most");
+}
+
 static bool (*const check[CONFIG_COUNT])(enum config_key) = {
 	[CONFIG_NATS_URL]            = check_nats,
 	[CONFIG_REDIS_URL]           = check_redis,
@@ -248,6 +257,7 @@ static bool (*const check[CONFIG_COUNT])(enum config_key) = {
 	[CONFIG_JWT_ISSUER]          = check_claim,
 	[CONFIG_JWT_AUDIENCE]        = check_claim,
 	[CONFIG_REQUEST_KEY]         = check_request_key,
+	[CONFIG_TRUSTED_PROXIES]     = check_proxies,
 	[CONFIG_CORS_ORIGINS]        = check_origins,
 	[CONFIG_LOG_LEVEL]           = check_level,
 };

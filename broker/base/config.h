@@ -41,6 +41,7 @@ enum config_role {
 	X(LIMIT_REGISTRATIONS,    INT,    C_GATEWAY,                 "60", 1, 1000000000, "POST /users of one address in a minute") \
 	X(LIMIT_LOGINS,           INT,    C_GATEWAY,                 "120", 1, 1000000000, "POST /users/login of one address in a minute") \
 	X(LIMIT_REQUESTS,         INT,    C_GATEWAY,                 "600000", 1, 1000000000, "requests of one address in a minute") \
+	X(TRUSTED_PROXIES,        TEXT,   C_GATEWAY,                 "", 0, 0, "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas") \
 	X(CORS_ORIGINS,           TEXT,   C_GATEWAY,                 "", 0, 0, "origins that browsers may call from, separated by commas") \
 	X(LOG_LEVEL,              TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "info", 0, 0, "debug, info, warning or error") \
 	X(BIN,                    PATH,   0,                         "", 0, 0, "this program, for scripts; not read")

@@ -170,6 +170,9 @@ TEST(texts_are_checked_by_their_meaning)
 	assert_says(LOAD(C_ALL, "HEALTHMED_CORS_ORIGINS=*"), "must be origins");
 	assert_says(LOAD(C_ALL, "HEALTHMED_CORS_ORIGINS=https://a.example/"), "must be origins");
 	assert_says(LOAD(C_ALL, "HEALTHMED_CORS_ORIGINS=https://a.example,"), "must be origins");
+	assert_says(LOAD(C_ALL, "HEALTHMED_TRUSTED_PROXIES=10.0.0.0/33"), "must be addresses or networks");
+	assert_says(LOAD(C_ALL, "HEALTHMED_TRUSTED_PROXIES=localhost"), "must be addresses or networks");
+	assert_null(LOAD(C_ALL, "HEALTHMED_TRUSTED_PROXIES=127.0.0.1, 10.0.0.0/8,fd00::/8"));
 	assert_null(LOAD(C_ALL, "HEALTHMED_CORS_ORIGINS=https://a.example,http://localhost:3000"));
 	assert_null(LOAD(C_ALL, "HEALTHMED_TIMEZONE=UTC"));
 	assert_string_equal(getenv("TZ"), "UTC");

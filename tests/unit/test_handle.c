@@ -27,6 +27,11 @@ struct str http_header(const struct http_request *q, const char *name)
 	return (struct str) { NULL, 0 };
 }
 
+struct str http_headers(struct http_request *q, const char *name)
+{
+	return http_header(q, name);
+}
+
 static struct str sent_body;
 
 err_t http_body(struct http_request *q, size_t max, struct str *body)
@@ -542,6 +547,27 @@ TEST(too_many_registrations_of_one_address_are_429)
 	assert_int_equal(ask("POST", "/api/v1/users", NULL, "{}"), 429);
 	assert_non_null(strstr(head, "Retry-After: 60\n"));
 	assert_int_equal(ask("POST", "/api/v1/users/login", NULL, "{}"), 422);
+}
+
+static int register_from(const char *forwarded_for)
+{
+	nsent = 0;
+	with("X-Forwarded-For", forwarded_for);
+	return ask("POST", "/api/v1/users", NULL, "{}");
+}
+
+TEST(those_behind_a_proxy_of_ours_are_counted_by_their_own_address)
+{
+	begin();
+	limit_init(&g->registrations, 1);
+	assert_true(nets_read(&g->proxies, "127.0.0.1"));
+	assert_int_equal(register_from("192.0.2.1"), 422);
+	assert_int_equal(register_from("192.0.2.1"), 429);
+	assert_int_equal(register_from("192.0.2.2"), 422);
+	assert_int_equal(register_from("192.0.2.3, 192.0.2.2"), 429);
+	assert_true(nets_read(&g->proxies, ""));
+	assert_int_equal(register_from("192.0.2.4"), 422);
+	assert_int_equal(register_from("192.0.2.5"), 429);
 }
 
 TEST(listed_origins_get_a_preflight_and_others_nothing)

@@ -19,7 +19,7 @@ static _Atomic bool slow;
 /* Answers with what it got; /big asks for more body than others, /slow takes its time. */
 static void echo(void *of, struct http_request *q, struct http_answer *a)
 {
-	struct str body = STR("");
+	struct str body = STR(""), list;
 	const bool reads = !str_eq(q->path, STR("/unread"));
 
 	(void) of;
@@ -33,6 +33,8 @@ static void echo(void *of, struct http_request *q, struct http_answer *a)
 	a->body = body;
 	http_put(a, "X-Path", "%.*s", (int) q->path.n, q->path.p);
 	http_put(a, "X-Split", "a\r\nX-Evil: b");
+	list = http_headers(q, "X-List");
+	http_put(a, "X-List", "<%.*s>", (int) list.n, list.p);
 	if (q->query.p != NULL)
 		http_put(a, "X-Query", "%.*s", (int) q->query.n, q->query.p);
 }
@@ -111,6 +113,16 @@ static bool ends(const char *text)
 static bool status_is(int status)
 {
 	return strncmp(heard, "HTTP/1.1 ", 9) == 0 && atoi(heard + 9) == status;
+}
+
+TEST(lines_of_one_name_are_one_list)
+{
+	assert_true(goes_on("GET / HTTP/1.1\r\nHost: a\r\nX-List: 1, 2\r\nX-Other: 0\r\nx-list: 3\r\nX-List: 4\r\n\r\n"));
+	assert_non_null(strstr(heard, "X-List: <1, 2, 3, 4>\r\n"));
+	assert_true(goes_on("GET / HTTP/1.1\r\nHost: a\r\nX-List: 1\r\n\r\n"));
+	assert_non_null(strstr(heard, "X-List: <1>\r\n"));
+	assert_true(goes_on("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_non_null(strstr(heard, "X-List: <>\r\n"));
 }
 
 TEST(a_plain_request_is_answered_and_its_connection_goes_on)

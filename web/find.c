@@ -36,14 +36,6 @@ static err_t know(struct job *j, int64_t doctor)
 	return OK;
 }
 
-static const struct call *call_of(const char *name)
-{
-	const enum call_id id = call_named(str_of(name));
-
-	assert(id < CALL_COUNT);
-	return &call[id];
-}
-
 /* An int field of the request that is ours to fill. */
 static void fill(struct job *j, const char *name, int64_t value)
 {
@@ -111,17 +103,15 @@ static void copy_ours(const struct msg *m, void *out, const struct appointments_
 /* As the mailbox sees it, which from then on keeps the appointment with this doctor. */
 static err_t attest(struct job *j, int64_t appointment, struct appointments_locate_rep *at)
 {
-	const struct call *k = call_of("booking.attest");
-	void *q = arena_alloc(j->c->mem, k->req->size);
+	const struct call *k = &call[CALL_booking_attest];
+	struct booking_attest_req q = { .id = 0 };
 	const struct booking_outcome *o;
 	struct bus_outcome outcome;
 	struct request_id id;
 
-	if (q == NULL)
-		return refuse(j->c, ERR_too_large, "%s fills the arena", k->name);
-	field_set(k->req, q, field_named(k->req, "id", K_INT), appointment);
-	field_set(k->req, q, field_named(k->req, "doctor_id", K_INT), at->doctor_id);
-	TRY(command(j, k, q, at->doctor_id, ATTEST_WAIT, &id, &outcome));
+	SET(&q, id, appointment);
+	SET(&q, doctor_id, at->doctor_id);
+	TRY(command(j, k, &q, at->doctor_id, ATTEST_WAIT, &id, &outcome));
 	if (outcome.state != OUTCOME_DECIDED)
 		return refuse(j->c, ERR_outcome_unknown, "%s: not decided in time", k->name);
 	TRY(outcome_read(j, k, outcome.outcome, &o));

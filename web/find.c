@@ -147,7 +147,7 @@ static err_t find_beside(struct job *j, const struct msg *m, void *in)
 
 static err_t find_concluded(struct job *j)
 {
-	const struct call *k = call_of("appointments.concluded");
+	const struct call *k = &call[CALL_appointments_concluded];
 	const struct msg *m = j->call->req;
 	const struct field *into = field_named(m, "concluded", K_LIST);
 	const struct field *from = field_named(k->rep, "items", K_LIST);

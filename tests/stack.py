@@ -260,6 +260,20 @@ class Stack:
             ids.append(answer.json["id"])
         return ids
 
+    def visit(self, doctor=None, patient=None, state="concluded", days=1):
+        """An appointment brought into that state; its doctor, its patient and its id."""
+        steps = {"waiting_for_confirmation": (), "confirmed": ("confirm",), "in_progress": ("confirm", "start"),
+                 "concluded": ("confirm", "start", "conclude"), "no_show": ("confirm", "no-show"), "cancelled": ("cancel",)}
+        bodies = {"confirm": {"confirmed": True}, "cancel": {"reason": "a cold"}}
+        doctor, patient = doctor or self.doctor(), patient or self.patient()
+        (slot,) = self.slots(doctor, 1, days)
+        answer = self.post("/appointments", patient, schedule_id=slot, doctor_id=doctor.id)
+        assert answer.status == 201, answer
+        for step in steps[state]:
+            done = self.post(f"/appointments/{answer.json['id']}/{step}", doctor, **bodies.get(step, {}))
+            assert done.status == 200, (step, done)
+        return doctor, patient, answer.json["id"]
+
     def _person(self, role, name, **more):
         password, document, tag = secrets.token_hex(8), cpf(), secrets.token_hex(6)
         answer = self.post("/users", full_name=name, email=f"{tag}@test.example", password=password, role=role,

@@ -11,16 +11,6 @@ VOICE = {"id", "rating", "comment", "created_at"}
 SAID = "Attentive, and on time."
 
 
-def visit(stack, doctor=None, patient=None, state="concluded", days=1):
-    """An appointment in that state."""
-    doctor, patient = doctor or stack.doctor(), patient or stack.patient()
-    (slot,) = stack.slots(doctor, 1, days)
-    answer = stack.post("/appointments", patient, schedule_id=slot, doctor_id=doctor.id)
-    assert answer.status == 201, answer
-    stack.sql("UPDATE agenda.appointment SET status = %s WHERE id = %s", state, answer.json["id"])
-    return doctor, patient, answer.json["id"]
-
-
 def review(stack, patient, appointment, rating=4.5, comment=SAID, **more):
     return stack.post(f"/appointments/{appointment}/feedbacks", patient, rating=rating, comment=comment, **more)
 
@@ -36,7 +26,7 @@ def counted(stack, doctor, tenths, count, seconds=5):
 
 @pytest.mark.parametrize("address", ["feedbacks", "feedback"])
 def test_a_concluded_visit_is_reviewed_and_within_a_second_it_counts(stack, address):
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     answer = stack.post(f"/appointments/{id}/{address}", patient, rating=4.5, comment=SAID)
     assert answer.status == 202, answer
     assert set(answer.json) == FIELDS
@@ -53,7 +43,7 @@ def test_a_concluded_visit_is_reviewed_and_within_a_second_it_counts(stack, addr
 
 @pytest.mark.parametrize("value,seen", [("1", 1), ("1.0", 1), ("4.7", 4.7), ("5", 5), ("4.50", None)])
 def test_a_rating_has_at_most_one_decimal(stack, value, seen):
-    _, patient, id = visit(stack)
+    _, patient, id = stack.visit()
     body = b'{"rating":' + value.encode() + b',"comment":"well enough"}'
     answer = stack.http("POST", f"/appointments/{id}/feedbacks", body, patient)
     if seen is None:
@@ -65,7 +55,7 @@ def test_a_rating_has_at_most_one_decimal(stack, value, seen):
 
 
 def test_what_a_review_must_not_say(stack):
-    _, patient, id = visit(stack)
+    _, patient, id = stack.visit()
 
     def faults(**body):
         answer = stack.post(f"/appointments/{id}/feedbacks", patient, **body)
@@ -83,14 +73,14 @@ def test_what_a_review_must_not_say(stack):
 
 @pytest.mark.parametrize("state", ["waiting_for_confirmation", "confirmed", "in_progress", "cancelled", "no_show"])
 def test_only_what_took_place_is_reviewed(stack, state):
-    _, patient, id = visit(stack, state=state)
+    _, patient, id = stack.visit(state=state)
     answer = review(stack, patient, id)
     assert (answer.status, answer.code) == (409, "not_concluded")
     assert stack.get(f"/appointments/{id}/feedbacks", patient).json == []
 
 
 def test_it_is_reviewed_once(stack):
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     assert review(stack, patient, id, 5).status == 202
     answer = review(stack, patient, id, 1)
     assert (answer.status, answer.code) == (409, "already_reviewed")
@@ -98,7 +88,7 @@ def test_it_is_reviewed_once(stack):
 
 
 def test_another_s_visit_is_not_there_and_a_doctor_reviews_nobody(stack):
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     r = review(stack, patient, id).json
     stranger, rival = stack.patient(), stack.doctor()
     absent = stack.post("/appointments/999999999/feedbacks", stranger, rating=1, comment=SAID)
@@ -109,7 +99,7 @@ def test_another_s_visit_is_not_there_and_a_doctor_reviews_nobody(stack):
                      f"/users/me/reviews/{r['id']}"):
             assert (stack.get(path, user).status, stack.get(path, user).code) == (404, "not_found"), path
         assert stack.get("/users/me/reviews", user).json == []
-    _, _, other = visit(stack, doctor, patient, days=2)
+    _, _, other = stack.visit(doctor, patient, days=2)
     assert stack.get(f"/appointments/{other}/feedbacks/{r['id']}", patient).status == 404      # of another visit
     for path, body in ((f"/appointments/{id}/feedbacks", {"rating": 5, "comment": SAID}),
                        (f"/users/doctors/{doctor.id}/ratings", {"rating": 5})):
@@ -121,7 +111,7 @@ def test_another_s_visit_is_not_there_and_a_doctor_reviews_nobody(stack):
 
 def test_a_gateway_that_located_somebody_else_s_visit_is_refused(stack):
     """Whoever may publish requests still cannot review in the name of another patient."""
-    _, _, id = visit(stack)
+    _, _, id = stack.visit()
     stranger = stack.patient()
     body = {"appointment_id": id, "rating": 10, "comment": SAID, "doctor_id": 1, "patient_id": stranger.id + 1,
             "status": "concluded"}
@@ -133,13 +123,13 @@ def test_a_gateway_that_located_somebody_else_s_visit_is_refused(stack):
 
 
 def test_fifty_copies_at_once_are_one_review(stack):
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     key = str(uuid.uuid4())
     answers = at_once(50, lambda i: review(stack, patient, id, 4, key=key))
     assert {a.status for a in answers} == {202} and len({a.body for a in answers}) == 1
     assert stack.post(f"/appointments/{id}/feedbacks", patient, key=key, rating=1, comment=SAID).code == "key_reused"
     counted(stack, doctor, 40, 1)
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     answers = at_once(50, lambda i: review(stack, patient, id, 3))
     assert sorted(a.status for a in answers) == [202] + [409] * 49
     assert {a.code for a in answers if a.status == 409} == {"already_reviewed"}
@@ -165,10 +155,10 @@ def test_many_reviews_at_once_are_an_exact_sum(stack):
 
 
 def test_a_rating_reviews_the_latest_visit_without_a_review(stack):
-    doctor, patient, first = visit(stack, days=1)
-    _, _, second = visit(stack, doctor, patient, days=2)
-    visit(stack, doctor, patient, state="confirmed", days=3)
-    visit(stack, None, patient, days=4)                         # at somebody else's
+    doctor, patient, first = stack.visit(days=1)
+    _, _, second = stack.visit(doctor, patient, days=2)
+    stack.visit(doctor, patient, state="confirmed", days=3)
+    stack.visit(None, patient, days=4)                         # at somebody else's
     path = f"/users/doctors/{doctor.id}/ratings"
     assert stack.post(path, patient, rating=0).status == 422
     for expected, value in ((second, 5), (first, 3.5)):
@@ -183,9 +173,9 @@ def test_a_rating_reviews_the_latest_visit_without_a_review(stack):
 
 
 def test_ratings_at_once_are_no_more_than_the_visits(stack):
-    doctor, patient, _ = visit(stack, days=1)
+    doctor, patient, _ = stack.visit(days=1)
     for days in (2, 3):
-        visit(stack, doctor, patient, days=days)
+        stack.visit(doctor, patient, days=days)
     answers = at_once(12, lambda i: stack.post(f"/users/doctors/{doctor.id}/ratings", patient, rating=4))
     assert sorted(a.status for a in answers) == [202] * 3 + [409] * 9
     assert len({a.json["appointment_id"] for a in answers if a.status == 202}) == 3
@@ -196,7 +186,7 @@ def test_what_others_say_of_a_doctor_does_not_tell_who(stack):
     doctor = stack.doctor()
     given = []
     for i in range(5):
-        _, patient, id = visit(stack, doctor, days=1 + i)
+        _, patient, id = stack.visit(doctor, days=1 + i)
         given.insert(0, review(stack, patient, id, 1 + i, f"number {i}").json)
     reader, path = stack.patient(), f"/users/doctors/{doctor.id}/reviews"
     seen = stack.get(path, reader)
@@ -221,7 +211,7 @@ def test_received_and_sent_come_in_pages(stack):
     patient = stack.patient()
     given = []
     for i in range(3):
-        _, _, id = visit(stack, doctor, patient, days=1 + i)
+        _, _, id = stack.visit(doctor, patient, days=1 + i)
         given.insert(0, review(stack, patient, id, 5).json)
     for user in (doctor, patient):
         page = stack.get("/users/me/reviews?limit=2", user)
@@ -236,7 +226,7 @@ def test_who_follows_is_told_absolute_numbers(stack):
         facts = nats.subscribe("healthmed.v1.events.reviews.>")
         told = {}
         for i, value in enumerate((5, 3.5)):
-            _, patient, id = visit(stack, doctor, days=1 + i)
+            _, patient, id = stack.visit(doctor, days=1 + i)
             r = review(stack, patient, id, value).json
             kinds = set()
             while kinds != {"given", "rated"}:
@@ -254,7 +244,7 @@ def test_who_follows_is_told_absolute_numbers(stack):
 def test_a_review_given_while_the_follower_is_killed_counts_once(stack):
     """Killed between given and rated; what it had not counted is counted when it is back, and no more."""
     doctor, tenths = stack.doctor(), 0
-    visits = [visit(stack, doctor, days=1 + i) for i in range(4)]
+    visits = [stack.visit(doctor, days=1 + i) for i in range(4)]
     for i, (_, patient, id) in enumerate(visits):
         assert review(stack, patient, id, 2 + i).status == 202
         tenths += 20 + 10 * i
@@ -264,7 +254,7 @@ def test_a_review_given_while_the_follower_is_killed_counts_once(stack):
 
 
 def test_a_stream_of_facts_made_anew_counts_nothing_twice(stack):
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     review(stack, patient, id, 5)
     counted(stack, doctor, 50, 1)
     with stack.nats() as nats:
@@ -275,7 +265,7 @@ def test_a_stream_of_facts_made_anew_counts_nothing_twice(stack):
         for fact in facts:                      # and everything is told again
             nats.stored("EVENTS", fact.subject, fact.data)
     assert any(fact.subject.startswith("healthmed.v1.events.reviews.given.") for fact in facts)
-    _, patient, id = visit(stack, doctor, days=2)
+    _, patient, id = stack.visit(doctor, days=2)
     review(stack, patient, id, 2)
     counted(stack, doctor, 70, 2, seconds=20)
     assert stack.sql("SELECT doctor_id, tenths, count FROM reviews.rating EXCEPT SELECT doctor_id, sum(rating) * 10,"
@@ -284,15 +274,15 @@ def test_a_stream_of_facts_made_anew_counts_nothing_twice(stack):
 
 def test_what_no_fact_tells_is_counted_all_the_same(stack):
     """The fact of a review may be lost with its stream; the rating is not."""
-    doctor, patient, id = visit(stack)
+    doctor, patient, id = stack.visit()
     stack.sql("INSERT INTO reviews.review (appointment_id, doctor_id, patient_id, rating) VALUES (%s, %s, %s, 4.5)",
               id, doctor.id, patient.id)
     counted(stack, doctor, 45, 1, seconds=30)
 
 
 def test_who_has_gone_takes_the_words_along_and_leaves_the_numbers(stack):
-    doctor, patient, id = visit(stack)
-    _, other, another = visit(stack, doctor, days=2)
+    doctor, patient, id = stack.visit()
+    _, other, another = stack.visit(doctor, days=2)
     review(stack, patient, id, 4)
     review(stack, other, another, 5)
     counted(stack, doctor, 90, 2)

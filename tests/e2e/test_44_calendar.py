@@ -2,6 +2,8 @@
 import re
 from datetime import datetime, timedelta, timezone
 
+import pytest
+
 LINE = re.compile(rb"[^\r\n]{1,75}\r\n")
 CONTENT = re.compile(r"([A-Z-]+)((?:;[A-Z-]+=[^\";:,]+)*):(.*)", re.S)
 ONCE = {"UID", "DTSTAMP", "DTSTART", "DTEND", "STATUS", "SEQUENCE", "SUMMARY", "ORGANIZER", "CREATED",
@@ -87,12 +89,13 @@ def test_a_change_keeps_the_uid_and_raises_the_sequence(stack):
     assert text(after["DESCRIPTION"]) == reason
 
 
-def test_each_state_is_told_as_one_that_calendars_know(stack):
-    _, patient, a = booked(stack)
-    for state, status in (("confirmed", "CONFIRMED"), ("in_progress", "CONFIRMED"), ("concluded", "CONFIRMED"),
-                          ("no_show", "CONFIRMED"), ("cancelled", "CANCELLED")):
-        stack.sql("UPDATE agenda.appointment SET status = %s WHERE id = %s", state, a["id"])
-        assert calendar(stack, a["id"], patient)["STATUS"] == status
+@pytest.mark.parametrize("state,status", [
+    ("waiting_for_confirmation", "TENTATIVE"), ("confirmed", "CONFIRMED"), ("in_progress", "CONFIRMED"),
+    ("concluded", "CONFIRMED"), ("no_show", "CONFIRMED"), ("cancelled", "CANCELLED"),
+])
+def test_each_state_is_told_as_one_that_calendars_know(stack, state, status):
+    doctor, _, id = stack.visit(state=state)
+    assert calendar(stack, id, doctor)["STATUS"] == status
 
 
 def test_another_s_appointment_is_not_there_and_nobody_is_nobody(stack):

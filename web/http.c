@@ -26,6 +26,7 @@
 #include "broker/wire.h"
 #include "web/http.h"
 #include "web/problem.h"
+#include "web/room.h"
 
 #ifdef __SANITIZE_ADDRESS__
 enum { STACK = 1 << 20 };
@@ -357,6 +358,7 @@ static int on_request(struct mg_connection *conn)
 	finish_body(&q);
 	q.close |= atomic_load_explicit(&h->closing, memory_order_relaxed);
 	send_answer(s, &q, &a);
+	room_give(a.room);
 	(void) pthread_mutex_lock(&s->lock);
 	s->busy = false;
 	(void) pthread_mutex_unlock(&s->lock);

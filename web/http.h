@@ -27,6 +27,7 @@ struct http_answer {
 	int         status;
 	const char *type;		/* Content-Type; NULL: no body */
 	struct str  body;
+	char       *room;		/* where a large body lies: of room.h, given back afterwards; or NULL */
 	struct buf  head;		/* further headers, through http_put */
 };
 

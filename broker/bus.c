@@ -455,6 +455,7 @@ static natsStatus set_options(struct lane *l, natsOptions *o, char *urls, const 
 
 #define SET_(call) if (s == NATS_OK) s = (call)
 	SET_(natsOptions_SetName(o, name));
+	SET_(natsOptions_SetIgnoreDiscoveredServers(o, true));	/* the list is the whole list */
 	SET_(natsOptions_SetTimeout(o, CONNECT_MS));
 	SET_(natsOptions_SetSendAsap(o, l == &l->bus->swift));
 	SET_(natsOptions_UseGlobalMessageDelivery(o, l == &l->bus->crowd));

@@ -647,6 +647,17 @@ err_t batch_run(struct ctx *c, struct mail *mail, size_t n, struct place *place,
 	return OK;
 }
 
+/* What is there may be there alone, lost with this server.  A commit of its own, of the locks, is only
+ * answered once a standby has that and all that came before. */
+static err_t read_confirmed(struct ctx *c, const struct booking_keys *keys, struct booking_request **row,
+			    size_t *n)
+{
+	TRY(db_begin(c, true));
+	TRY(db_exec(c, Q_booking_lock_cursors, keys));
+	TRY(db_list(c, Q_booking_read_requests, keys, row, n));
+	return db_commit(c);
+}
+
 err_t batch_recall(struct ctx *c, struct mail *mail, size_t n)
 {
 	struct booking_request *row;
@@ -654,7 +665,13 @@ err_t batch_recall(struct ctx *c, struct mail *mail, size_t n)
 	size_t nrows, own;
 
 	TRY(gather(c, mail, n, &keys, &own));
-	TRY(db_list(c, Q_booking_read_requests, &keys, &row, &nrows));
+
+	const err_t e = read_confirmed(c, &keys, &row, &nrows);
+
+	if (e.code) {
+		db_rollback(c);
+		return e;
+	}
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < nrows; k++)
 			if (str_eq(row[k].id, bytes_of(&mail[i].command.id)) &&

@@ -1154,6 +1154,24 @@ static err_t prepare_domain(struct ctx *c, const char *domain)
 	return OK;
 }
 
+/* How many hosts a URL names; libpq tries one after the other, and counts the time for each anew. */
+static size_t hosts_of(const char *url)
+{
+	PQconninfoOption *all = PQconninfoParse(url, NULL);
+	size_t n = 1;
+
+	for (const PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0) {
+			size_t commas = 0;
+
+			for (const char *p = o->val; p != NULL && *p != '\0'; p++)
+				commas += *p == ',';
+			n = commas + 1 > n ? commas + 1 : n;
+		}
+	PQconninfoFree(all);
+	return n;
+}
+
 err_t db_open(const char *url, const char *domain, struct db **out, char *why)
 {
 	char user[64] = "", name[64] = "healthmed";
@@ -1178,7 +1196,7 @@ err_t db_open(const char *url, const char *domain, struct db **out, char *why)
 	const char *const key[] = { "connect_timeout", "keepalives_idle", "keepalives_interval",
 		"keepalives_count", "tcp_user_timeout", "application_name", "options", "dbname",
 		"client_encoding", domain == NULL ? NULL : "user", NULL };
-	const char *const value[] = { "5", "10", "3", "3", "10000", name,
+	const char *const value[] = { hosts_of(url) > 1 ? "2" : "5", "10", "3", "3", "10000", name,
 		"-c idle_in_transaction_session_timeout=10s", url,
 		"UTF8", user, NULL };
 

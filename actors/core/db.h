@@ -29,11 +29,12 @@
 
 struct db;
 
-/* Connects as healthmed_<domain> (domain NULL: as the URL says) and prepares the queries of that
- * domain, i.e. of sql/queries/<domain>.sql, beside those of core.sql.  unavailable, with the reason
- * in why (256 bytes); internal when a query does not fit its messages.  A session without a domain
- * is a tool's: it prepares any query at its first use (not within a pipeline), and where there is
- * no deadline it waits as long as it takes. */
+/* Connects as healthmed_<domain> (domain NULL: as the URL says), within 5 s, or 2 s for each host of
+ * a URL that names several, and prepares the queries of that domain, i.e. of
+ * sql/queries/<domain>.sql, beside those of core.sql.  unavailable, with the reason in why (256
+ * bytes); internal when a query does not fit its messages.  A session without a domain is a tool's:
+ * it prepares any query at its first use (not within a pipeline), and where there is no deadline it
+ * waits as long as it takes. */
 err_t db_open(const char *url, const char *domain, struct db **, char *why) MUST_CHECK;
 void  db_close(struct db *);
 bool  db_is_up(const struct db *);	/* false once the connection was lost: db_open anew */

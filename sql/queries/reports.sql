@@ -110,7 +110,8 @@ RETURNING id;
 -- name: reports_key_read
 -- in: idempotency
 -- out: idempotency
-SELECT id, body_hash, reply FROM clinical.reports_idempotency WHERE id = :id;
+-- The lock is written: so the commit of a repetition waits until a standby has what the first copy did.
+SELECT id, body_hash, reply FROM clinical.reports_idempotency WHERE id = :id FOR SHARE;
 
 -- name: reports_key_store
 -- in: idempotency

@@ -1,0 +1,208 @@
+"""A cluster: any one of its parts goes away, and it goes on."""
+import http.client
+import json
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from stack import Stack, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Stack("--cluster", HEALTHMED_LIMIT_LOGINS="5") as stack:
+        yield stack
+
+
+class Patients:
+    """Some who book one slot after the other through the proxy, until told to stop.  As clients should,
+    they ask again, with the same key, when they were told nothing or that it is not known."""
+
+    def __init__(self, stack, count=3, slots=1000):
+        made = json.loads(stack.seed("--doctors", count, "--patients", count, "--slots", slots, "--minutes", 5))
+        self.stack, self.lock, self.end = stack, threading.Lock(), threading.Event()
+        self.told, self.times, self.failures = [], [], []
+        tokens = stack.tokens("patient", made["first_patient"], count)
+        self.threads = [threading.Thread(target=self._life, args=(
+            token, made["first_doctor"] + i, range(made["first_slot"] + i * slots, made["first_slot"] + (i + 1) * slots)))
+            for i, token in enumerate(tokens)]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        for t in self.threads:
+            t.join()
+
+    def _life(self, token, doctor, slots):
+        for slot in slots:
+            key = str(uuid.uuid4())
+            while not self.end.is_set():
+                answer = self._ask(token, key, schedule_id=slot, doctor_id=doctor)
+                if answer is not None and answer.status < 500:
+                    with self.lock:
+                        self.told.append((token, answer))
+                        self.times.append(time.monotonic())
+                    break
+                self.end.wait(0.05)
+            if self.end.wait(0.1):
+                return
+
+    def _ask(self, token, key, **body):
+        try:
+            answer = self.stack.post("/appointments", token, key=key, headers={"Prefer": "wait=2"}, **body)
+        except (OSError, http.client.HTTPException) as e:
+            answer = None
+            self.failures.append(repr(e))
+        else:
+            if answer.status >= 500:
+                self.failures.append(repr(answer))
+        return answer
+
+    def go_on(self, seconds):
+        """Bookings that begin now are told 201 again, by each of them and within that time."""
+        began, before = time.monotonic(), len(self.told)
+        wait_until(lambda: sum(a.status == 201 for _, a in self.told[before:]) >= 2 * len(self.threads), seconds,
+                   f"bookings go on ({self.failures[-3:]})")
+        return time.monotonic() - began
+
+    def lost(self):
+        """What was told as booked or accepted, and is not there."""
+        return [a for token, a in self.told if not self._is_there(token, a)]
+
+    def _is_there(self, token, answer):
+        if answer.status == 201:
+            return self.stack.get(f"/appointments/{answer.json['id']}", token).status == 200
+        state = wait_until(lambda: (s := self.stack.get(f"/appointments/requests/{answer.json['request_id']}", token).json)
+                           and s["status"] != "pending" and s, 10, "it is decided")
+        return state["status"] == "booked"
+
+
+def judge(cluster, patients):
+    """Everything that was told is there, and nothing else was: 201, 202 or a refusal that a repetition explains."""
+    assert {a.status for _, a in patients.told} <= {201, 202}, [a for _, a in patients.told if a.status not in (201, 202)]
+    assert patients.lost() == []
+    wait_until(lambda: " 0 pending" in cluster.verify(), 10, "nothing is pending")
+
+
+def primary(cluster):
+    return (cluster.run / "primary").read_text().strip() if (cluster.run / "primary").exists() else "postgres"
+
+
+def nats_leader(cluster):
+    """The server that leads the stream of the mailboxes."""
+    with cluster.nats() as nats:
+        return nats.js("STREAM.INFO.BOOKING")["cluster"]["leader"]
+
+
+def test_all_is_well_and_there_are_two_or_three_of_each(cluster):
+    states = [line.split(maxsplit=4) for line in cluster.stack("status").splitlines()[1:]]
+    assert {state[4].split(",")[0] for state in states} == {"well"}
+    names = [state[0] for state in states]
+    assert [sum(n == kind or n.startswith(kind + "-") for n in names)
+            for kind in ("postgres", "nats", "gateway", "actor-users", "actor-booking", "proxy")] == [3, 3, 2, 2, 2, 1]
+    assert sorted(p.stem for p in (cluster.run / "pids").glob("*.pid")) == sorted(names)
+    with cluster.nats() as nats:
+        assert [nats.js(f"STREAM.INFO.{s}")["config"]["num_replicas"] for s in ("BOOKING", "EVENTS", "DEAD_LETTERS")] == [3] * 3
+
+
+def login_from(cluster, address, **headers):
+    """The status of an unreadable login that comes to the proxy from that address."""
+    at = urlsplit(cluster.url)
+    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10, source_address=(address, 0))
+    connection.request("POST", "/api/v1/users/login", b"{}", {"Content-Type": "application/json", **headers})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_the_limits_behind_the_proxy_are_those_of_each_client(cluster):
+    """Each of the two gateways takes five logins of an address, whatever the client says of it."""
+    wait_until(lambda: login_from(cluster, "127.0.0.2") == 429 and login_from(cluster, "127.0.0.2") == 429, 5,
+               "the first address has had enough")
+    assert login_from(cluster, "127.0.0.3") == 422
+    answers = [login_from(cluster, "127.0.0.4", **{"X-Forwarded-For": f"192.0.2.{i}"}) for i in range(12)]
+    assert answers.count(422) == 10
+
+
+def test_the_leader_of_the_mailboxes_may_be_killed(cluster):
+    with Patients(cluster) as patients:
+        patients.go_on(20)
+        leader = nats_leader(cluster)
+        cluster.kill(leader)
+        gap = patients.go_on(20)
+        cluster.start(leader)
+        patients.go_on(10)
+    print("leader", gap)
+    judge(cluster, patients)
+
+
+def test_a_gateway_may_be_killed(cluster):
+    """The proxy repeats at the other one what was under way and has a key: no patient notices."""
+    with Patients(cluster) as patients:
+        patients.go_on(10)
+        cluster.kill("gateway")
+        gap = patients.go_on(5)
+        cluster.start("gateway")
+        patients.go_on(5)
+    print("gateway", gap)
+    assert patients.failures == []
+    judge(cluster, patients)
+
+
+def test_the_primary_may_be_lost_and_a_standby_promoted(cluster):
+    with Patients(cluster) as patients:
+        patients.go_on(10)
+        cluster.kill("postgres")
+        cluster.promote("postgres-2")
+        gap = patients.go_on(10)
+        cluster.start("postgres")               # it comes back as a standby
+        patients.go_on(10)
+    print("primary", gap)
+    judge(cluster, patients)
+    assert primary(cluster) == "postgres-2"
+    assert cluster.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == [(2,)]
+
+
+def test_only_a_standby_that_has_everything_is_promoted(cluster):
+    """One that was away may lack what the other confirmed."""
+    one, other = [n for n in ("postgres", "postgres-2", "postgres-3") if n != primary(cluster)]
+    cluster.stop(one)
+    assert f"{one} does not run" in cluster.stack("promote", other, check=False)
+    assert f"no standby '{primary(cluster)}'" in cluster.stack("promote", primary(cluster), check=False)
+    cluster.start(one)
+    assert "well" in cluster.stack("status")
+
+
+def test_a_commit_that_no_standby_has_confirmed_is_told_to_nobody(cluster):
+    """The primary dies while the commit waits for a standby, and has it when it is back: alone."""
+    doctor, slots = cluster.doctor_with_slots(1)
+    patient, first = cluster.patient(), primary(cluster)
+    others = [n for n in ("postgres", "postgres-2", "postgres-3") if n != first]
+    for name in others:
+        cluster.stop(name)
+    with ThreadPoolExecutor() as pool:
+        booking = pool.submit(cluster.post, "/appointments", patient, headers={"Prefer": "wait=7"},
+                              schedule_id=slots[0], doctor_id=doctor.id)
+        wait_until(lambda: cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")[0][0], 5,
+                   "a commit waits for a standby")
+        cluster.kill(first)
+        cluster.start(first)
+        assert cluster.sql("SELECT status::text FROM agenda.request WHERE doctor_id = %s AND slot_id = %s"
+                           " AND appointment_id IS NOT NULL", doctor.id, slots[0]) == [("booked",)]
+        answer = booking.result()
+    assert answer.status == 202, answer
+    for name in others:
+        cluster.start(name)
+    wait_until(lambda: cluster.get(f"/appointments/requests/{answer.json['request_id']}", patient).json["status"] == "booked",
+               10, "it is confirmed and told")
+    cluster.verify()

@@ -2,7 +2,8 @@
  * call.h - everything that can be asked, one row a call: who may, and which way it goes.
  *
  * A REQUEST is answered by a pool.  SCOPED is one whose Idempotency-Key, when nobody is logged
- * in, belongs to whoever a text field of it names.  A MAILBOX command goes to the stream under
+ * in, belongs to whoever a text field of it names.  KNOWN is one about the doctor that its key
+ * names; where there is no such doctor, it goes nowhere.  A MAILBOX command goes to the stream under
  * its key, the doctor, and is decided in order; it is answered by an outcome, of which `answer`
  * is the part that clients see.  The doctor is NAMED by the client (unknown ones are refused
  * before publishing), the caller himself (OWN), LOCATED by the appointment in `id`, or named as the
@@ -28,7 +29,7 @@
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
 enum via {
-	REQUEST, SCOPED, LOCATED, ATTESTED, CONCLUDED,
+	REQUEST, SCOPED, KNOWN, LOCATED, ATTESTED, CONCLUDED,
 	MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED, MAILBOX_MOVES,
 };
 enum call_id {
@@ -49,7 +50,7 @@ struct call {
 	unsigned          who;		/* roles; none is nobody */
 	enum tx           tx;
 	enum via          via;
-	size_t            key;		/* MAILBOX: the doctor in req; SCOPED: the text */
+	size_t            key;		/* MAILBOX, KNOWN: the doctor in req; SCOPED: the text */
 };
 extern const struct call call[CALL_COUNT];
 

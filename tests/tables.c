@@ -22,7 +22,7 @@ static const char *const from_name[] = { [FROM_PATH] = "PATH", [FROM_QUERY] = "Q
 	[FROM_BODY] = "BODY", [FROM_OURS] = "OURS" };
 static const char *const auth_name[] = { [AUTH_DENY] = "DENY", [AUTH_PUBLIC] = "PUBLIC",
 	[AUTH_TOKEN] = "TOKEN" };
-static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED",
+static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED", [KNOWN] = "KNOWN",
 	[LOCATED] = "LOCATED", [ATTESTED] = "ATTESTED", [CONCLUDED] = "CONCLUDED",
 	[MAILBOX_NAMED] = "MAILBOX_NAMED", [MAILBOX_OWN] = "MAILBOX_OWN",
 	[MAILBOX_LOCATED] = "MAILBOX_LOCATED", [MAILBOX_MOVES] = "MAILBOX_MOVES" };

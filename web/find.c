@@ -71,7 +71,7 @@ err_t find_mailbox(struct job *j, int64_t *doctor)
 		fill(j, "former_doctor_id", at->doctor_id);
 		*doctor = field_int(j->req, key);
 		return know(j, *doctor);
-	case REQUEST: case SCOPED: case LOCATED: case ATTESTED: case CONCLUDED:
+	case REQUEST: case SCOPED: case KNOWN: case LOCATED: case ATTESTED: case CONCLUDED:
 		assert(0 && "in no mailbox");
 	}
 	field_set(j->call->req, j->req, key, *doctor);
@@ -167,7 +167,9 @@ static err_t find_concluded(struct job *j)
 err_t find_rest(struct job *j)
 {
 	j->c->deadline = clock_mono() + READ_DEADLINE;
-	if (j->call->via == LOCATED || j->call->via == ATTESTED)
+	if (j->call->via == KNOWN)
+		TRY(know(j, field_int(j->req, field_at(j->call->req, j->call->key))));
+	else if (j->call->via == LOCATED || j->call->via == ATTESTED)
 		TRY(find_beside(j, j->call->req, j->req));
 	else if (j->call->via == CONCLUDED)
 		TRY(find_concluded(j));

@@ -245,7 +245,9 @@ static err_t by_request(struct job *j)
 	}
 	const err_t e = ask(j, j->call, j->req, request, &rep);
 
-	if (e.code == ERR_timeout && j->call->tx == TX_WRITE)
+	if (is_read(j) && e.code == ERR_outcome_unknown)	/* of a read that is put on record */
+		return ERR(timeout);
+	if (e.code == ERR_timeout && j->call->tx == TX_WRITE && !is_read(j))
 		return refuse(j->c, ERR_outcome_unknown, "no answer of %s in time", j->call->name);
 	TRY(e);
 	return write_resource(j, j->call->answer, rep);

@@ -59,10 +59,10 @@ MSG_DECLARE(reviews_get_req,       REVIEWS_GET_REQ)
 MSG_DECLARE(reviews_of_doctor_req, REVIEWS_OF_DOCTOR_REQ)
 
 /*        domain   verb       answer          who may                     transaction via        key */
-#define REVIEWS_CALLS(X)                                                                            \
-	X(reviews, give,      reviews_review, ROLE_PATIENT,               TX_WRITE,   LOCATED,   -) \
-	X(reviews, rate,      reviews_review, ROLE_PATIENT,               TX_WRITE,   CONCLUDED, -) \
-	X(reviews, mine,      reviews_page,   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    LOCATED,   -) \
-	X(reviews, get,       reviews_review, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    LOCATED,   -) \
-	X(reviews, of_doctor, reviews_voices, ROLE_PATIENT,               TX_READ,    REQUEST,   -)
+#define REVIEWS_CALLS(X)                                                                                    \
+	X(reviews, give,      reviews_review, ROLE_PATIENT,               TX_WRITE,   LOCATED,   -)         \
+	X(reviews, rate,      reviews_review, ROLE_PATIENT,               TX_WRITE,   CONCLUDED, -)         \
+	X(reviews, mine,      reviews_page,   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    LOCATED,   -)         \
+	X(reviews, get,       reviews_review, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    LOCATED,   -)         \
+	X(reviews, of_doctor, reviews_voices, ROLE_PATIENT,               TX_READ,    KNOWN,     doctor_id)
 #endif

@@ -2,6 +2,7 @@
 import uuid
 
 import msgpack
+import psycopg2
 import pytest
 
 from stack import at_once, wait_until
@@ -204,6 +205,9 @@ def test_what_others_say_of_a_doctor_does_not_tell_who(stack):
     assert stack.get(path + "?cursor=nonsense", reader).status == 400
     assert stack.get(path + "?limit=101", reader).status == 422
     assert stack.get(path + "?patient=1", reader).status == 400
+    assert stack.get(f"/users/doctors/{stack.doctor().id}/reviews", reader).json == []
+    for nobody in (999999999, reader.id):                       # a patient is no doctor
+        assert stack.get(f"/users/doctors/{nobody}/reviews", reader).code == "not_found"
 
 
 def test_received_and_sent_come_in_pages(stack):
@@ -218,6 +222,17 @@ def test_received_and_sent_come_in_pages(stack):
         assert page.json == given[:2]
         rest = page.headers["Link"].split("<")[1].split(">")[0].split("/api/v1", 1)[1]
         assert stack.get(rest, user).json == given[2:]
+
+
+def test_a_doctor_s_card_shows_the_exact_mean_within_a_second(stack):
+    doctor, reader, values = stack.doctor(), stack.patient(), [5, 4.5, 1.3]
+    for i, value in enumerate(values):
+        _, patient, id = stack.visit(doctor, days=1 + i)
+        assert review(stack, patient, id, value).status == 202
+        wait_until(lambda n=i + 1: stack.get(f"/users/doctors/{doctor.id}", reader).json["doctor"]["total_reviews"] == n,
+                   1, "the card has it")
+    card = stack.get(f"/users/doctors/{doctor.id}", reader).json["doctor"]
+    assert abs(card["avg_rating"] - sum(values) / 3) < 1e-12
 
 
 def test_who_follows_is_told_absolute_numbers(stack):
@@ -241,8 +256,26 @@ def test_who_follows_is_told_absolute_numbers(stack):
     assert (told["rated"]["rating_sum"], told["rated"]["rating_count"], told["rated"]["version"]) == (85, 2, 2)
 
 
-def test_a_review_given_while_the_follower_is_killed_counts_once(stack):
-    """Killed between given and rated; what it had not counted is counted when it is back, and no more."""
+def test_a_follower_killed_while_it_counts_leaves_a_review_to_be_counted_once(stack):
+    """Between given and rated: marked as counted, the rating not yet raised, nothing committed."""
+    doctor, patient, id = stack.visit()
+    _, other, another = stack.visit(doctor, days=2)
+    assert review(stack, patient, id, 5).status == 202
+    counted(stack, doctor, 50, 1)
+    with psycopg2.connect(stack.env["DATABASE_URL"]) as owner, owner.cursor() as cursor:
+        cursor.execute("LOCK TABLE reviews.rating IN EXCLUSIVE MODE")
+        assert review(stack, other, another, 2).status == 202
+        wait_until(lambda: stack.sql("SELECT count(*) FROM pg_locks WHERE relation = 'reviews.rating'::regclass"
+                                     " AND NOT granted") != [(0,)], 15, "the follower is at the rating")
+        stack.kill("actor-reviews")
+        assert rating(stack, doctor) == (50, 1)
+    stack.start("actor-reviews")
+    counted(stack, doctor, 70, 2, seconds=20)
+    assert stack.sql("SELECT sum(rating) * 10, count(*) FROM reviews.review WHERE counted AND doctor_id = %s",
+                     doctor.id) == [(70, 2)]
+
+
+def test_reviews_given_while_the_pool_is_killed_again_and_again_count_once(stack):
     doctor, tenths = stack.doctor(), 0
     visits = [stack.visit(doctor, days=1 + i) for i in range(4)]
     for i, (_, patient, id) in enumerate(visits):
@@ -250,7 +283,7 @@ def test_a_review_given_while_the_follower_is_killed_counts_once(stack):
         tenths += 20 + 10 * i
         stack.kill("actor-reviews")
         stack.start("actor-reviews")
-        counted(stack, doctor, tenths, i + 1, seconds=20)
+    counted(stack, doctor, tenths, len(visits), seconds=20)
 
 
 def test_a_stream_of_facts_made_anew_counts_nothing_twice(stack):

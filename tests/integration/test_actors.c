@@ -615,6 +615,8 @@ TEST(every_domain_has_the_queries_that_its_requests_need)
 	assert_null(dispatch_lacks(&schedules_actor));
 	assert_null(dispatch_lacks(&appointments_actor));
 	assert_null(dispatch_lacks(&booking_actor));
+	assert_null(dispatch_lacks(&reviews_actor));
+	assert_null(dispatch_lacks(&reports_actor));
 }
 
 /* The plan that every session will keep, of a query by its name; read from psql. */
@@ -649,7 +651,7 @@ static bool reads_a_whole_table(enum query q)
 
 TEST(no_read_goes_through_a_whole_table)
 {
-	static const char *const served[] = { "users", "schedules", "appointments" };
+	static const char *const served[] = { "users", "schedules", "appointments", "reviews", "reports" };
 	int wrong = 0, seen = 0;
 
 	need_agenda();
@@ -672,6 +674,15 @@ TEST(no_read_goes_through_a_whole_table)
 	(void) sql("INSERT INTO users.free_slot SELECT g, g / 10, now() + g * interval '1 minute', "
 		   "now() + (g + 1) * interval '1 minute', true, 1 FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO users.idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
+		   "FROM generate_series(1, 20000)");
+	(void) sql("INSERT INTO reviews.review (appointment_id, doctor_id, patient_id, rating, counted) SELECT g, g % 900 + 1, g % 800 + 1, "
+		   "4.5, true FROM generate_series(1, 20000) AS g");
+	(void) sql("INSERT INTO clinical.report (appointment_id, doctor_id, patient_id, version, created_at, updated_at) "
+		   "SELECT g, g % 900 + 1, g % 800 + 1, 1, now(), now() FROM generate_series(1, 20000) AS g");
+	(void) sql("INSERT INTO clinical.report_version SELECT id, 1, 'x', now() FROM clinical.report");
+	(void) sql("INSERT INTO reviews.idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
+		   "FROM generate_series(1, 20000)");
+	(void) sql("INSERT INTO clinical.reports_idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
 		   "FROM generate_series(1, 20000)");
 	(void) sql("ANALYZE");
 	for (enum query q = 0; q < Q_COUNT; q++)

@@ -62,6 +62,8 @@ void wire_put_ctx(struct ctx *c, bool mailbox, struct headers *h)
 				put_number(c, h, WIRE_USER, c->user);
 			wire_put(h, WIRE_ROLE, roles[i].name);
 		}
+	if (!mailbox && c->session > 0)
+		put_number(c, h, WIRE_SESSION, c->session);
 	if (c->if_match != NULL)
 		wire_put(h, WIRE_IF_MATCH, c->if_match);
 	if (!mailbox && c->deadline != 0)
@@ -139,6 +141,15 @@ err_t wire_get_ctx(struct ctx *c, const char *user, const char *role, const char
 		return refuse(c, ERR_unreadable, WIRE_DEADLINE " is none");
 	c->deadline = clock_mono() + left * MS;
 	return OK;
+}
+
+err_t wire_get_session(struct ctx *c, const char *session)
+{
+	c->session = 0;
+	if (session == NULL || (str_int(str_of(session), &c->session) && c->session > 0))
+		return OK;
+	c->session = 0;
+	return refuse(c, ERR_unreadable, WIRE_SESSION " is none");
 }
 
 static const char *faults_json(struct ctx *c, enum err_code code)

@@ -31,7 +31,7 @@ const char *dispatch_lacks(const struct actor *a)
 
 static err_t check_role(struct ctx *c, const struct call *k)
 {
-	const bool someone = c->user > 0 && c->role > ROLE_PUBLIC;
+	const bool someone = c->role == ROLE_SYSTEM || (c->user > 0 && c->role > ROLE_PUBLIC);
 
 	if (!RULE(role_in_actor) || k->who & ROLE_PUBLIC || (someone && k->who & c->role))
 		return OK;
@@ -49,11 +49,18 @@ static err_t act(struct ctx *c, const struct receive *r, const void *req, struct
 	return msg_to_pack(c, k->rep, rep, reply);
 }
 
+/* A request that has its effect once. */
+struct once {
+	const struct call *call;
+	struct idempotency row;		/* without `id`: it is no such request */
+	struct secret      key;		/* of its reply's seal */
+};
+
 /* The body is hashed as it came: the gateway writes the same fields in the same order. */
-static err_t key_of(struct ctx *c, const struct call *k, struct str body, const char *request,
-		    struct idempotency *key)
+static err_t once_of(struct ctx *c, const struct call *k, struct str body, const char *request,
+		     struct once *once)
 {
-	const struct str part[] = { STR("body"), str_of(k->name), body };
+	struct str part[] = { STR("body"), str_of(k->name), body, STR("") };
 	struct digest *d = arena_alloc(c->mem, 2 * sizeof *d);
 	struct request_id id;
 
@@ -62,39 +69,44 @@ static err_t key_of(struct ctx *c, const struct call *k, struct str body, const 
 	if (!request_id_read(str_of(request), &id))
 		return refuse(c, ERR_unreadable, "a request id that is none");
 	d[0] = id.nonce;
-	d[1] = digest_of(str_of(c->secret), part, COUNT(part));
-	SET(key, id, ((struct str) { (const char *) d[0].b, sizeof d[0].b }));
-	SET(key, body_hash, ((struct str) { (const char *) d[1].b, sizeof d[1].b }));
+	d[1] = digest_of(str_of(c->secret), part, COUNT(part) - 1);
+	SET(&once->row, id, ((struct str) { (const char *) d[0].b, sizeof d[0].b }));
+	SET(&once->row, body_hash, ((struct str) { (const char *) d[1].b, sizeof d[1].b }));
+	part[0] = STR("reply");
+	part[3] = once->row.id;
+	once->key = digest_secret(str_of(c->secret), part, COUNT(part));
+	once->call = k;
 	return OK;
 }
 
-static err_t keep(struct ctx *c, const struct call *k, struct idempotency *key, err_t e,
-		  struct str reply)
+static err_t keep(struct ctx *c, struct once *once, err_t e, struct str reply)
 {
 	struct kept kept = { .set = { 0 } };
 
-	if (e.code == ERR_none)
-		SET(&kept, reply, reply);
-	else
+	if (e.code != ERR_none)
 		SET(&kept, code, str_of(err_info[e.code].code));
-	TRY(msg_to_pack(c, &kept_msg, &kept, &key->reply));
-	key->has.reply = 1;
-	return db_exec(c, key_query(k, KEY_STORE), key);
+	else
+		TRY(seal(c, &once->key, reply, &kept.sealed));
+	kept.has.sealed = e.code == ERR_none;
+	TRY(msg_to_pack(c, &kept_msg, &kept, &once->row.reply));
+	once->row.has.reply = 1;
+	return db_exec(c, key_query(once->call, KEY_STORE), &once->row);
 }
 
 /* What the first copy was told. */
-static err_t repeat(struct ctx *c, const struct call *k, const struct idempotency *key,
-		    struct str *reply, err_t *outcome)
+static err_t repeat(struct ctx *c, const struct once *once, struct str *reply, err_t *outcome)
 {
 	struct idempotency first;
 	struct kept kept;
 	char code[65] = "";
 
-	TRY(db_one(c, key_query(k, KEY_READ), key, &first));
-	if (RULE(body_of_request) && !str_eq(first.body_hash, key->body_hash))
+	TRY(db_one(c, key_query(once->call, KEY_READ), &once->row, &first));
+	if (RULE(body_of_request) && !str_eq(first.body_hash, once->row.body_hash))
 		return ERR(key_reused);
 	TRY(msg_from_pack(c, &kept_msg, first.reply, &kept));
 	*reply = kept.reply;
+	if (kept.has.sealed)
+		TRY(unseal(c, &once->key, kept.sealed, reply));
 	if (kept.has.code && kept.code.n < sizeof code) {
 		memcpy(code, kept.code.p, kept.code.n);
 		*outcome = err_named(code);
@@ -103,33 +115,37 @@ static err_t repeat(struct ctx *c, const struct call *k, const struct idempotenc
 }
 
 /* A refusal by the state is an outcome like any other: it is kept, what led to it is not. */
-static err_t act_once(struct ctx *c, const struct receive *r, const void *req,
-		      struct idempotency *key, struct str *reply, err_t *outcome)
+static err_t act_once(struct ctx *c, const struct receive *r, const void *req, struct once *once,
+		      struct str *reply, err_t *outcome)
 {
-	const struct call *k = &call[r->on];
 	struct idempotency claimed;
-	err_t e = db_one(c, key_query(k, KEY_CLAIM), key, &claimed);
+	err_t e = db_one(c, key_query(once->call, KEY_CLAIM), &once->row, &claimed);
 
 	if (e.code == ERR_not_found)
-		return repeat(c, k, key, reply, outcome);
+		return repeat(c, once, reply, outcome);
 	TRY(e);
 	TRY(db_exec(c, Q_core_savepoint, NULL));
 	*outcome = act(c, r, req, reply);
-	if (err_info[outcome->code].http == 409)
+	if (err_info[outcome->code].http == 409 && !c->stands)
 		TRY(db_exec(c, Q_core_rollback_to, NULL));
-	else
+	else if (!c->stands)
 		TRY(*outcome);
-	return keep(c, k, key, *outcome, *reply);
+	return keep(c, once, *outcome, *reply);
 }
 
 static err_t in_transaction(struct ctx *c, const struct receive *r, const void *req,
-			    struct idempotency *key, struct str *reply)
+			    struct once *once, struct str *reply)
 {
 	const bool write = call[r->on].tx == TX_WRITE;
 	err_t outcome = OK, e;
 
 	TRY(db_begin(c, write));
-	e = write && key->has.id ? act_once(c, r, req, key, reply, &outcome) : act(c, r, req, reply);
+	if (once->row.has.id) {
+		e = act_once(c, r, req, once, reply, &outcome);
+	} else {
+		outcome = act(c, r, req, reply);
+		e = c->stands ? OK : outcome;
+	}
 	if (e.code != ERR_none) {
 		db_rollback(c);
 		return e;
@@ -144,7 +160,7 @@ err_t dispatch(struct ctx *c, const struct receive *r, struct str body, const ch
 	       struct str *reply)
 {
 	const struct call *k = &call[r->on];
-	struct idempotency key = { .set = { 0 } };
+	struct once once = { .row.set = { 0 } };
 	void *req = arena_alloc(c->mem, k->req->size);
 
 	TRY(check_role(c, k));
@@ -152,6 +168,6 @@ err_t dispatch(struct ctx *c, const struct receive *r, struct str body, const ch
 		return refuse(c, ERR_too_large, "no room for a request");
 	TRY(msg_from_pack(c, k->req, body, req));
 	if (k->tx == TX_WRITE && request != NULL && request[0] != '\0')
-		TRY(key_of(c, k, body, request, &key));
-	return k->tx == TX_NONE ? act(c, r, req, reply) : in_transaction(c, r, req, &key, reply);
+		TRY(once_of(c, k, body, request, &once));
+	return k->tx == TX_NONE ? act(c, r, req, reply) : in_transaction(c, r, req, &once, reply);
 }

@@ -194,6 +194,7 @@ static err_t answer(struct ctx *c, const struct receive *r, const struct bus_msg
 {
 	TRY(wire_get_ctx(c, bus_header(m, WIRE_USER), bus_header(m, WIRE_ROLE),
 			 bus_header(m, WIRE_DEADLINE), bus_header(m, WIRE_TRACE)));
+	TRY(wire_get_session(c, bus_header(m, WIRE_SESSION)));
 	c->if_match = bus_header(m, WIRE_IF_MATCH);
 	if (r == NULL)			/* of a newer release, while pools are being replaced */
 		return refuse(c, ERR_unavailable, "a call that is not known here");

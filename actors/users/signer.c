@@ -34,17 +34,18 @@ static bool is_es256(const char *token)
 }
 
 err_t signer_sign(struct ctx *c, const struct signer *s, int64_t user, enum role role,
-		  int64_t now_s, int64_t lifetime_s, struct str *token)
+		  int64_t session, int64_t now_s, int64_t lifetime_s, struct str *token)
 {
 	CLEANUP(jwt_freep) jwt_t *j = NULL;
 	CLEANUP(text_freep) char *text = NULL;
-	char sub[24], jti[24];
+	char sub[24], sid[24], jti[24];
 	unsigned char random[16];
 	char *out;
 
 	digest_random(random, sizeof random);
 	(void) digest_text(random, sizeof random, jti);
 	(void) snprintf(sub, sizeof sub, "%lld", (long long) user);
+	(void) snprintf(sid, sizeof sid, "%lld", (long long) session);
 	if (jwt_new(&j) != 0 ||
 	    jwt_set_alg(j, JWT_ALG_ES256, (const unsigned char *) s->key.p, (int) s->key.n) != 0 ||
 	    jwt_add_header(j, "kid", s->kid) != 0 ||
@@ -52,6 +53,7 @@ err_t signer_sign(struct ctx *c, const struct signer *s, int64_t user, enum role
 	    jwt_add_grant(j, "aud", s->audience) != 0 ||
 	    jwt_add_grant(j, "sub", sub) != 0 ||
 	    jwt_add_grant(j, "role", role == ROLE_DOCTOR ? "doctor" : "patient") != 0 ||
+	    (session != 0 && jwt_add_grant(j, "sid", sid) != 0) ||
 	    jwt_add_grant_int(j, "iat", now_s) != 0 ||
 	    jwt_add_grant_int(j, "exp", now_s + lifetime_s) != 0 ||
 	    jwt_add_grant(j, "jti", jti) != 0)
@@ -76,7 +78,7 @@ static bool signs(const struct signer *s)
 	struct str token;
 
 	arena_init(&mem, storage, sizeof storage);
-	return signer_sign(&c, s, 1, ROLE_PATIENT, 0, 0, &token).code == ERR_none;
+	return signer_sign(&c, s, 1, ROLE_PATIENT, 0, 0, 0, &token).code == ERR_none;
 }
 
 struct signer *signer_open(char *why)

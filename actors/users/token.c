@@ -110,7 +110,7 @@ static void sign_share(struct share *h)
 	h->n = 0;
 	for (int64_t i = 0; i < h->count; i++) {
 		arena_reset(&mem);
-		if (signer_sign(&h->c, h->signer, h->first + i, h->wanted->role, h->now,
+		if (signer_sign(&h->c, h->signer, h->first + i, h->wanted->role, 0, h->now,
 				h->wanted->lifetime, &token).code != ERR_none)
 			return;
 		if (token.n >= sizeof h->text - h->n) {

@@ -12,13 +12,12 @@ __attribute__((constructor)) static void settle_in(void)
 	assert(pthread_atfork(NULL, NULL, randombytes_stir) == 0);
 }
 
-struct digest digest_of(struct str key, const struct str *parts, size_t nparts)
+static void hash(struct str key, const struct str *parts, size_t nparts, unsigned char *out, size_t size)
 {
 	crypto_generichash_state s;
-	struct digest d;
 
 	(void) crypto_generichash_init(&s, key.n ? (const unsigned char *) key.p : NULL,
-				       key.n < 64 ? key.n : 64, sizeof d.b);
+				       key.n < 64 ? key.n : 64, size);
 	for (size_t i = 0; i < nparts; i++) {
 		const uint64_t n = parts[i].n;
 
@@ -26,13 +25,33 @@ struct digest digest_of(struct str key, const struct str *parts, size_t nparts)
 		if (n > 0)
 			(void) crypto_generichash_update(&s, (const unsigned char *) parts[i].p, n);
 	}
-	(void) crypto_generichash_final(&s, d.b, sizeof d.b);
+	(void) crypto_generichash_final(&s, out, size);
+}
+
+struct digest digest_of(struct str key, const struct str *parts, size_t nparts)
+{
+	struct digest d;
+
+	hash(key, parts, nparts, d.b, sizeof d.b);
 	return d;
+}
+
+struct secret digest_secret(struct str key, const struct str *parts, size_t nparts)
+{
+	struct secret s;
+
+	hash(key, parts, nparts, s.b, sizeof s.b);
+	return s;
 }
 
 bool digest_eq(struct digest a, struct digest b)
 {
 	return sodium_memcmp(a.b, b.b, sizeof a.b) == 0;
+}
+
+bool digest_secret_eq(const struct secret *a, const struct secret *b)
+{
+	return sodium_memcmp(a->b, b->b, sizeof a->b) == 0;
 }
 
 void digest_random(void *out, size_t n)

@@ -7,11 +7,14 @@
 #include "broker/base/str.h"
 
 struct digest { unsigned char b[16]; };
+struct secret { unsigned char b[32]; };		/* of twice the size: what is itself a key, or a token */
 
 /* The hash of parts, each with its length, so that ("ab","c") and ("a","bc") differ.  The key
  * may be empty; of a longer one than 64 bytes, the first 64 count. */
 struct digest digest_of(struct str key, const struct str *parts, size_t nparts);
+struct secret digest_secret(struct str key, const struct str *parts, size_t nparts);
 bool          digest_eq(struct digest, struct digest);	/* in constant time */
+bool          digest_secret_eq(const struct secret *, const struct secret *);
 void          digest_random(void *out, size_t n);
 
 /* base64url without padding (RFC 4648 section 5). */

@@ -18,6 +18,7 @@
 	X(bad_token,              401, false, "the token is not valid, or no longer")           \
 	X(bad_credentials,        401, false, "no account has this name and password")          \
 	X(forbidden,              403, false, "not for this role")                              \
+	X(wrong_password,         403, false, "the current password is another")                \
 	X(not_found,              404, false, "no such thing")                                  \
 	X(method_not_allowed,     405, false, "this method is not for this address")            \
 	X(identity_in_use,        409, false, "an account with this e-mail or document exists") \
@@ -83,9 +84,11 @@ struct ctx {
 	int64_t       now;		/* an actor's: when it was taken, in microseconds UTC */
 	int64_t       user;		/* from the token, never from a body */
 	enum role     role;
+	int64_t       session;		/* of the token: ends with its logout; 0: it has none */
 	const char   *if_match;		/* what a change relies on, as in HTTP's If-Match; NULL: nothing */
 	int64_t       deadline;		/* of clock_mono(), in microseconds; 0: none */
 	char          trace[33];	/* trace id of traceparent, in hex; "" when none */
+	bool          stands;		/* a handler's: what it did is committed, though it refuses */
 	enum err_code verdict;		/* what the faults amount to */
 	struct fault  fault[32];	/* the first ones; a client needs no thousands */
 	size_t        nfaults;

@@ -12,6 +12,9 @@
 	X(role_in_actor,     "an actor answers every role")                               \
 	X(token_signature,   "a token of any signature is taken")                         \
 	X(token_expiry,      "a token lives for ever")                                    \
+	X(session_ended,     "a token outlives its session")                              \
+	X(refresh_reuse,     "an old refresh token is as good as a new one")              \
+	X(current_password,  "a password is changed without knowing the present one")     \
 	X(if_match,          "a change ignores what it relied on")                        \
 	X(owner_of_request,  "anybody reads the outcome of a request")                    \
 	X(owner_of_command,  "anybody cancels an appointment")                            \

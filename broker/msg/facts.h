@@ -23,7 +23,9 @@
 	F(T,   BODY, BOOL,  free,       OPT, 0, 0,         -)    \
 	F(T,   BODY, INT,   version,    OPT, 0, INT64_MAX, -)    \
 	F(T,   BODY, INT,   rating_sum, OPT, 0, INT64_MAX, -)  /* tenths */ \
-	F(T,   BODY, INT,   rating_count, OPT, 0, INT64_MAX, -)
+	F(T,   BODY, INT,   rating_count, OPT, 0, INT64_MAX, -) \
+	F(T,   BODY, INT,   from_session, OPT, 0, INT64_MAX, -) \
+	F(T,   BODY, INT,   to_session,   OPT, 0, INT64_MAX, -)
 #define FACTS(F, T)                                              \
 	F(T,   BODY, LIST, items,       REQ, 1, 4096, fact)
 /* An outbox row: letters for a stream.  `origin` and `reason` are of dead letters only, `role` of

@@ -6,6 +6,8 @@
 enum users_role { USERS_PATIENT, USERS_DOCTOR };
 extern const char *const users_role_names[];
 
+enum { USERS_ENDED_MAX = 1000 };	/* a page of them */
+
 /*             from  kind    name           need min  max  of */
 #define USERS_DOCTOR_CARD(F, T)                                                      \
 	F(T,   BODY, TEXT,   medical_id,    REQ,   5, 255, -)                        \
@@ -48,6 +50,35 @@ extern const char *const users_role_names[];
 	F(T,   BODY, TEXT,   token,         REQ,   1, 4096, -)                       \
 	F(T,   BODY, INT,    expires_in,    REQ,   0, INT64_MAX, -)                  \
 	F(T,   BODY, TEXT,   refresh_token, OPT,   1, 255, -)
+#define USERS_UPDATE_REQ(F, T)                                                       \
+	F(T,   BODY, TEXT,   full_name,     OPT,   5, 255, -)                        \
+	F(T,   BODY, TEXT,   email,         OPT,   3, 255, -)                        \
+	F(T,   BODY, TEXT,   phone,         OPT,   5, 255, -)                        \
+	F(T,   BODY, TEXT,   document_id,   OPT,  11,  18, -)                        \
+	F(T,   BODY, TEXT,   password,      OPT,   8, 128, -)                        \
+	F(T,   BODY, TEXT,   current_password, OPT, 1, 128, -)                       \
+	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)            \
+	F(T,   BODY, TEXT,   medical_id,    OPT,   5, 255, -)                        \
+	F(T,   BODY, TEXT,   specialty,     OPT,   2, 255, -)                        \
+	F(T,   BODY, MONEY,  price,         OPT, 100, INT64_C(999999999999), -)
+#define USERS_REFRESH_REQ(F, T)                                                      \
+	F(T,   BODY, TEXT,   refresh_token, REQ,   1, 255, -)
+#define USERS_LOGOUT_REQ(F, T)                                                       \
+	F(T,   BODY, TEXT,   refresh_token, OPT,   1, 255, -)
+#define USERS_ERASE_REQ(F, T)                                                        \
+	F(T,   OURS, INT,    id,            OPT,   1, INT64_MAX, -)
+/* Sessions of one user that have ended; `ends`: when the last of their access tokens does. */
+#define USERS_SPAN(F, T)                                                             \
+	F(T,   BODY, INT,    id,            OPT,   1, INT64_MAX, -)                  \
+	F(T,   BODY, INT,    user_id,       REQ,   1, INT64_MAX, -)                  \
+	F(T,   BODY, INT,    from_session,  REQ,   0, INT64_MAX, -)                  \
+	F(T,   BODY, INT,    to_session,    REQ,   0, INT64_MAX, -)                  \
+	F(T,   BODY, TIME,   ends,          REQ,   0, TIME_MAX, -)
+#define USERS_ENDED(F, T)                                                            \
+	F(T,   BODY, LIST,   spans,         REQ,   0, USERS_ENDED_MAX, users_span)   \
+	F(T,   BODY, INT,    next,          OPT,   1, INT64_MAX, -)
+#define USERS_REVOKED_REQ(F, T)                                                      \
+	F(T,   BODY, INT,    after,         REQ,   0, INT64_MAX, -)
 #define USERS_ME_REQ(F, T)                                                           \
 	F(T,   OURS, INT,    id,            OPT,   1, INT64_MAX, -)
 #define USERS_KNOWN_REQ(F, T)                                                        \
@@ -61,6 +92,13 @@ MSG_DECLARE(users_user,         USERS_USER)
 MSG_DECLARE(users_register_req, USERS_REGISTER_REQ)
 MSG_DECLARE(users_login_req,    USERS_LOGIN_REQ)
 MSG_DECLARE(users_login_rep,    USERS_LOGIN_REP)
+MSG_DECLARE(users_update_req,   USERS_UPDATE_REQ)
+MSG_DECLARE(users_refresh_req,  USERS_REFRESH_REQ)
+MSG_DECLARE(users_logout_req,   USERS_LOGOUT_REQ)
+MSG_DECLARE(users_erase_req,    USERS_ERASE_REQ)
+MSG_DECLARE(users_span,         USERS_SPAN)
+MSG_DECLARE(users_ended,        USERS_ENDED)
+MSG_DECLARE(users_revoked_req,  USERS_REVOKED_REQ)
 MSG_DECLARE(users_me_req,       USERS_ME_REQ)
 MSG_DECLARE(users_known_req,    USERS_KNOWN_REQ)
 MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
@@ -68,8 +106,13 @@ MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
 /*        domain verb      answer           who may                     transaction via      key */
 #define USERS_CALLS(X)                                                                            \
 	X(users, register, users_user,      ROLE_PUBLIC,                TX_WRITE,   SCOPED,  email) \
-	X(users, login,    users_login_rep, ROLE_PUBLIC,                TX_READ,    REQUEST, -)    \
+	X(users, login,    users_login_rep, ROLE_PUBLIC,                TX_WRITE,   SCOPED,  email) \
+	X(users, refresh,  users_login_rep, ROLE_PUBLIC,                TX_WRITE,   SCOPED,  refresh_token) \
+	X(users, logout,   users_ended,     ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
 	X(users, me,       users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \
+	X(users, update,   users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
+	X(users, erase,    users_ended,     ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
+	X(users, revoked,  users_ended,     ROLE_SYSTEM,                TX_READ,    REQUEST, -)    \
 	X(users, known,    users_known_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \
 	DOCTORS_CALLS(X)
 #endif

@@ -424,8 +424,10 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, vo
 {
 	const char *last = NULL;
 	char text[256], subject[SUBJECT];
+	struct lane *l = of;
 
-	(void) of;
+	if (s == NATS_SLOW_CONSUMER)	/* a message was dropped */
+		atomic_fetch_add(&l->breaks, 1);
 	(void) natsConnection_GetLastError(nc, &last);
 	log_line(LOG_WARNING, "bus_error", "", "\"error\":\"%s\",\"text\":\"%s\",\"subject\":\"%s\"",
 		 natsStatus_GetText(s), log_text(last == NULL ? "" : last, text, sizeof text),
@@ -589,7 +591,8 @@ err_t bus_open(const char *urls, const char *name, struct bus **out, char *why)
 	return ERR(unavailable);
 }
 
-bool bus_is_up(const struct bus *b) { return atomic_load(&b->swift.up); }
+bool    bus_is_up(const struct bus *b)  { return atomic_load(&b->swift.up); }
+int64_t bus_losses(const struct bus *b) { return atomic_load(&b->swift.breaks); }
 
 static struct lane *lane_of_readers(struct bus *b)
 {

@@ -24,7 +24,7 @@
 enum {
 	KEYS = 16, KID = 64, PEM = 2048, TOKEN = 4096, SIGNATURE = 86,	/* 64 bytes in base64url */
 	COORDINATE = 32,		/* of P-256, bytes */
-	ROWS = 1 << 14, WAYS = 4,	/* of the memory: 65536 tokens, 2.5 MiB */
+	ROWS = 1 << 14, WAYS = 4,	/* of the memory: 65536 tokens, 3 MiB */
 	AHEAD_S = 60,			/* how far the signer's clock may run before ours */
 };
 #define EXP_MAX (TIME_MAX / 1000000)
@@ -34,8 +34,10 @@ struct key { char kid[KID + 1], pem[PEM]; int pem_size; };
 /* One remembered token.  Written under an odd `turn`; read as if torn, until `turn` says not. */
 struct seen {
 	_Atomic uint64_t turn, digest[2];
-	_Atomic int64_t  user, exp_role;	/* exp * 8 + role */
+	_Atomic int64_t  user, session, exp_role;	/* exp * 8 + role */
 };
+
+struct bearer { int64_t user, session, exp_role; };
 
 struct keyring {
 	const char   *issuer, *audience;
@@ -249,6 +251,17 @@ static bool when(jwt_t *j, const char *claim, int64_t *out)
 	return *out > 0 && *out <= EXP_MAX;
 }
 
+/* Absent in a token of no session; but never anything else than a number in a text. */
+static bool session_of(jwt_t *j, int64_t *session)
+{
+	const char *sid = jwt_get_grant(j, "sid");
+
+	*session = 0;
+	if (sid == NULL)
+		return !has(j, "sid");
+	return sid[0] >= '1' && str_int(str_of(sid), session) && *session > 0;
+}
+
 static err_t claims(struct ctx *c, const struct keyring *a, jwt_t *j, int64_t now_s, int64_t *exp)
 {
 	const char *sub = jwt_get_grant(j, "sub"), *jti = jwt_get_grant(j, "jti");
@@ -258,6 +271,8 @@ static err_t claims(struct ctx *c, const struct keyring *a, jwt_t *j, int64_t no
 		return refuse(c, ERR_bad_token, "iss or aud is another");
 	if (sub == NULL || sub[0] < '1' || !str_int(str_of(sub), &c->user) || c->user <= 0)
 		return refuse(c, ERR_bad_token, "sub is no account");
+	if (!session_of(j, &c->session))
+		return refuse(c, ERR_bad_token, "sid is no session");
 	if (jti == NULL || jti[0] == '\0')
 		return refuse(c, ERR_bad_token, "no jti");
 	if (!when(j, "iat", &iat) || !when(j, "exp", exp) || *exp <= iat || iat > now_s + AHEAD_S)
@@ -297,7 +312,7 @@ static err_t verify(struct ctx *c, const struct keyring *a, const char *token, i
 	return claims(c, a, seen, now_s, exp);
 }
 
-static bool recall(struct seen *row, const uint64_t digest[2], int64_t *user, int64_t *exp_role)
+static bool recall(struct seen *row, const uint64_t digest[2], struct bearer *b)
 {
 	for (int i = 0; i < WAYS; i++) {
 		struct seen *s = &row[i];
@@ -307,16 +322,17 @@ static bool recall(struct seen *row, const uint64_t digest[2], int64_t *user, in
 
 		if (one != digest[0] || two != digest[1])
 			continue;
-		*user = atomic_load_explicit(&s->user, memory_order_acquire);
-		*exp_role = atomic_load_explicit(&s->exp_role, memory_order_acquire);
+		b->user = atomic_load_explicit(&s->user, memory_order_acquire);
+		b->session = atomic_load_explicit(&s->session, memory_order_acquire);
+		b->exp_role = atomic_load_explicit(&s->exp_role, memory_order_acquire);
 		if (turn % 2 == 0 && atomic_load_explicit(&s->turn, memory_order_acquire) == turn)
-			return *user > 0;
+			return b->user > 0;
 	}
 	return false;
 }
 
 /* In the place of the one that expires first, unless somebody is writing there just now. */
-static void remember(struct seen *row, const uint64_t digest[2], int64_t user, int64_t exp_role)
+static void remember(struct seen *row, const uint64_t digest[2], const struct bearer *b)
 {
 	struct seen *s = &row[0];
 	uint64_t turn;
@@ -330,22 +346,30 @@ static void remember(struct seen *row, const uint64_t digest[2], int64_t user, i
 		return;
 	atomic_store(&s->digest[0], digest[0]);
 	atomic_store(&s->digest[1], digest[1]);
-	atomic_store(&s->user, user);
-	atomic_store(&s->exp_role, exp_role);
+	atomic_store(&s->user, b->user);
+	atomic_store(&s->session, b->session);
+	atomic_store(&s->exp_role, b->exp_role);
 	atomic_store(&s->turn, turn + 2);
 }
 
-err_t auth_check(struct ctx *c, struct keyring *a, struct str header, int64_t now_s)
+static err_t nobody(struct ctx *c, err_t e)
+{
+	c->user = c->session = 0;
+	c->role = ROLE_NOBODY;
+	return e;
+}
+
+err_t auth_check(struct ctx *c, struct keyring *a, struct str header, int64_t now_s, int64_t *exp_s)
 {
 	static const char scheme[] = "Bearer ";
 	const size_t n = sizeof scheme - 1;
-	int64_t exp = 0, exp_role;
 	uint64_t digest[2];
+	struct bearer b;
 	struct digest d;
 	struct str token;
 
-	c->user = 0;
-	c->role = ROLE_NOBODY;
+	*exp_s = 0;
+	(void) nobody(c, OK);
 	if (header.p == NULL)
 		return refuse(c, ERR_no_token, "no Authorization");
 	if (header.n <= n || strncasecmp(header.p, scheme, n) != 0)
@@ -360,28 +384,25 @@ err_t auth_check(struct ctx *c, struct keyring *a, struct str header, int64_t no
 
 	struct seen *row = a->seen[digest[0] % ROWS];
 
-	if (recall(row, digest, &c->user, &exp_role)) {
-		exp = exp_role / 8;
-		c->role = (enum role) (exp_role % 8);
+	if (recall(row, digest, &b)) {
+		c->user = b.user;
+		c->session = b.session;
+		c->role = (enum role) (b.exp_role % 8);
+		*exp_s = b.exp_role / 8;
 	} else {
 		char text[TOKEN + 1];
 
 		memcpy(text, token.p, token.n);
 		text[token.n] = '\0';
-		const err_t e = verify(c, a, text, now_s, &exp);
+		const err_t e = verify(c, a, text, now_s, exp_s);
 
-		if (e.code) {
-			c->user = 0;
-			c->role = ROLE_NOBODY;
-			return e;
-		}
-		if (exp > now_s)
-			remember(row, digest, c->user, exp * 8 + (int64_t) c->role);
+		if (e.code)
+			return nobody(c, e);
+		b = (struct bearer) { c->user, c->session, *exp_s * 8 + (int64_t) c->role };
+		if (*exp_s > now_s)
+			remember(row, digest, &b);
 	}
-	if (exp <= now_s && RULE(token_expiry)) {
-		c->user = 0;
-		c->role = ROLE_NOBODY;
-		return refuse(c, ERR_bad_token, "expired");
-	}
+	if (*exp_s <= now_s && RULE(token_expiry))
+		return nobody(c, refuse(c, ERR_bad_token, "expired"));
 	return OK;
 }

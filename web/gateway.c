@@ -17,12 +17,14 @@
 #include "web/gateway.h"
 #include "web/handle.h"
 #include "web/router.h"
+#include "web/sessions.h"
 
 enum { SECRET_MIN = 32, PING_ROOM = 8192 };
 #define GRACE      (300 * MS)		/* whoever asks /readyz sees it before the door closes */
 #define LAST_CALL  (40 * SECOND)	/* longer than any request may take */
 
 static struct gateway gateway;
+static struct sessions *sessions;
 
 static bool nats_is_well(void *of, char *detail, size_t size)
 {
@@ -54,6 +56,14 @@ static bool domain_is_well(void *of, char *detail, size_t size)
 	return e.code == ERR_none;
 }
 
+static bool sessions_are_well(void *of, char *detail, size_t size)
+{
+	(void) of;
+	if (!sessions_known(sessions))
+		(void) snprintf(detail, size, "not heard yet which have ended");
+	return sessions_known(sessions);
+}
+
 static const struct check checks[] = {
 	{ "nats",         nats_is_well,   &gateway },
 	{ "users",        domain_is_well, (void *) (uintptr_t) "users" },
@@ -62,6 +72,7 @@ static const struct check checks[] = {
 	{ "booking",      domain_is_well, (void *) (uintptr_t) "booking" },
 	{ "reviews",      domain_is_well, (void *) (uintptr_t) "reviews" },
 	{ "reports",      domain_is_well, (void *) (uintptr_t) "reports" },
+	{ "sessions",     sessions_are_well, NULL },
 };
 
 static int away(const char *why, int code)
@@ -81,6 +92,8 @@ static int connect_buses(struct gateway *g)
 	}
 	if (bus_listen(g->bus[0], "healthmed.v1.progress.*", memory_progress, &g->memory).code)
 		return away("cannot subscribe to healthmed.v1.progress.*", EXIT_AWAY);
+	if (sessions_start(g->bus[0], &g->ended, &sessions).code)
+		return away("cannot subscribe to healthmed.v1.events.users.revoked.*", EXIT_AWAY);
 	return 0;
 }
 
@@ -102,6 +115,7 @@ static int open_all(struct gateway *g, struct http **http)
 	limit_init(&g->registrations, config_int(CONFIG_LIMIT_REGISTRATIONS));
 	limit_init(&g->logins, config_int(CONFIG_LIMIT_LOGINS));
 	(void) pthread_mutex_init(&g->memory.sent_lock, NULL);
+	ended_init(&g->ended);
 	router_build();
 
 	const int code = connect_buses(g);
@@ -124,26 +138,47 @@ static void close_all(struct gateway *g)
 {
 	if (g->admin != NULL)
 		admin_stop(g->admin);
+	sessions_stop(sessions);
 	if (g->bus[0] != NULL)
-		bus_unlisten(g->bus[0], g);
+		bus_unlisten(g->bus[0], &g->memory);
 	for (size_t i = 0; i < GATEWAY_BUSES; i++)
 		if (g->bus[i] != NULL)
 			bus_close(g->bus[i]);
 	auth_close(g->auth);
 }
 
+/* Until it is known which sessions have ended, or for long enough; the signal that came meanwhile, or 0. */
+static int await_sessions(const sigset_t *ends)
+{
+	const struct timespec moment = { .tv_nsec = 20 * MS * 1000 };
+	const int64_t until = clock_mono() + SESSIONS_PATIENCE;
+
+	while (!sessions_known(sessions)) {
+		const int signal = sigtimedwait(ends, NULL, &moment);
+
+		if (signal > 0)
+			return signal;
+		if (clock_mono() >= until) {
+			log_line(LOG_WARNING, "sessions_unknown", NULL, "%s", "");
+			break;
+		}
+	}
+	return 0;
+}
+
 static int serve(struct gateway *g, struct http *http)
 {
 	sigset_t ends;
-	int signal = 0;
+	int signal;
 
 	(void) sigemptyset(&ends);
 	(void) sigaddset(&ends, SIGTERM);
 	(void) sigaddset(&ends, SIGINT);
-	admin_ready(g->admin, true);
+	signal = await_sessions(&ends);
+	admin_ready(g->admin, signal == 0);
 	log_line(LOG_INFO, "started", NULL, "\"role\":\"gateway\",\"port\":%d,\"admin_port\":%d",
 		 http_port(http), admin_port(g->admin));
-	while (sigwait(&ends, &signal) != 0)
+	while (signal == 0 && sigwait(&ends, &signal) != 0)
 		;
 	admin_ready(g->admin, false);
 	log_line(LOG_INFO, "draining", NULL, "\"signal\":%d", signal);

@@ -44,6 +44,19 @@ static err_t limited(struct job *j, struct limit *l)
 	return j->after_s == 0 ? OK : refuse(j->c, ERR_too_many_requests, "of one address");
 }
 
+/* Whoever repeats a logout, which may have been lost on its way, is not refused for it. */
+static err_t authenticate(struct job *j)
+{
+	struct ctx *c = j->c;
+	int64_t exp_s;
+
+	TRY(auth_check(c, j->g->auth, http_header(j->q, "Authorization"), clock_wall() / SECOND, &exp_s));
+	if (j->m.route->call != CALL_users_logout && RULE(session_ended) &&
+	    ended_has(&j->g->ended, c->user, c->session, exp_s * SECOND))
+		return refuse(c, ERR_bad_token, "its session has ended");
+	return OK;
+}
+
 static err_t authorize(struct job *j)
 {
 	struct ctx *c = j->c;
@@ -53,8 +66,7 @@ static err_t authorize(struct job *j)
 		c->role = ROLE_PUBLIC;
 		break;
 	case AUTH_TOKEN:
-		TRY(auth_check(c, j->g->auth, http_header(j->q, "Authorization"),
-			       clock_wall() / SECOND));
+		TRY(authenticate(j));
 		break;
 	case AUTH_DENY:
 		return refuse(c, ERR_forbidden, "a row that forgot who may");
@@ -63,7 +75,7 @@ static err_t authorize(struct job *j)
 		return refuse(c, ERR_forbidden, "not for that role");
 	if (j->m.route->call == CALL_users_register)
 		return limited(j, &j->g->registrations);
-	if (j->m.route->call == CALL_users_login)
+	if (j->m.route->call == CALL_users_login || j->m.route->call == CALL_users_refresh)
 		return limited(j, &j->g->logins);
 	return OK;
 }
@@ -117,7 +129,18 @@ static err_t read_if_match(struct job *j)
 	return OK;
 }
 
-/* The user's number; of a SCOPED call without one, the text that it names. */
+/* The text that a SCOPED call names; where that is not said, the first text after it that is. */
+static struct str scope_of(const struct job *j)
+{
+	const struct msg *m = j->call->req;
+
+	for (const struct field *f = field_at(m, j->call->key); f < m->fields + m->nfields; f++)
+		if (f->kind == K_TEXT && field_said(m, j->req, f))
+			return *(const struct str *) ((const char *) j->req + f->off);
+	return STR("");
+}
+
+/* The user's number; of a SCOPED call without one, its scope. */
 static err_t find_who(struct job *j)
 {
 	char *p = arena_alloc(j->c->mem, WHO);
@@ -126,7 +149,7 @@ static err_t find_who(struct job *j)
 	if (p == NULL)
 		return refuse(j->c, ERR_too_large, "who");
 	if (j->call->via == SCOPED && j->c->user == 0) {
-		text = *(const struct str *) ((const char *) j->req + j->call->key);
+		text = scope_of(j);
 		if (text.n > 255)
 			text.n = 255;
 		memcpy(p, "scope:", 6);
@@ -250,6 +273,8 @@ static err_t by_request(struct job *j)
 	if (e.code == ERR_timeout && j->call->tx == TX_WRITE && !is_read(j))
 		return refuse(j->c, ERR_outcome_unknown, "no answer of %s in time", j->call->name);
 	TRY(e);
+	if (j->call->rep == &users_ended_msg)	/* the facts will say so too, to all gateways */
+		ended_add(&j->g->ended, rep, clock_wall());
 	return write_resource(j, j->call->answer, rep);
 }
 

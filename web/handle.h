@@ -11,6 +11,7 @@
 #include "broker/base/nets.h"
 #include "broker/bus.h"
 #include "web/auth.h"
+#include "web/ended.h"
 #include "web/http.h"
 #include "web/limit.h"
 #include "web/memory.h"
@@ -21,6 +22,7 @@ enum { GATEWAY_BUSES = 2 };
 struct gateway {
 	struct bus      *bus[GATEWAY_BUSES];
 	struct keyring  *auth;
+	struct ended     ended;			/* sessions */
 	struct admin    *admin;
 	struct str       secret;		/* REQUEST_KEY */
 	const char      *origins;		/* CORS_ORIGINS */

@@ -41,6 +41,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	struct arena mem;
 	struct ctx c = { .mem = &mem }, again = { .mem = &mem };
 	char *copy = malloc(size + 1);		/* headers end with NUL */
+	int64_t exp, exp_again;
 	err_t e;
 
 	if (a == NULL)
@@ -52,13 +53,14 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	copy[size] = '\0';
 	const struct str header = str_of(copy);
 
-	e = auth_check(&c, a, header, NOW);
+	e = auth_check(&c, a, header, NOW, &exp);
 	if (e.code == ERR_none)
-		assert(c.user > 0 && (c.role == ROLE_PATIENT || c.role == ROLE_DOCTOR));
+		assert(c.user > 0 && (c.role == ROLE_PATIENT || c.role == ROLE_DOCTOR) && c.session >= 0 && exp > NOW);
 	else
-		assert(c.user == 0 && c.role == ROLE_NOBODY);
-	assert(auth_check(&again, a, header, NOW).code == e.code);
-	assert(again.user == c.user && again.role == c.role);
+		assert(c.user == 0 && c.role == ROLE_NOBODY && c.session == 0);
+	assert(auth_check(&again, a, header, NOW, &exp_again).code == e.code);
+	assert(again.user == c.user && again.role == c.role && again.session == c.session);
+	assert(e.code != ERR_none || exp_again == exp);
 	free(copy);
 	return 0;
 }

@@ -1,10 +1,11 @@
 /*
  * fuzz_texts.c - the small parsers of what comes from outside: times, dates, money, request ids,
- * subjects, headers, answers of the JetStream API.  Input: which one, bytes.
+ * refresh tokens, subjects, headers, answers of the JetStream API.  Input: which one, bytes.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include "actors/users/refresh.h"
 #include "broker/base/time.h"
 #include "broker/partition.h"
 #include "broker/request_id.h"
@@ -51,6 +52,19 @@ static void try_request_id(struct str s)
 	}
 }
 
+static void try_refresh(struct str s)
+{
+	const struct str key = STR("a key"), seed = STR("a seed");
+	char text[REFRESH_TEXT + 1];
+	struct refresh r;
+
+	if (!refresh_read(s, &r))
+		return;
+	refresh_write(key, seed, r.session, r.generation, text);
+	assert(s.n == REFRESH_TEXT && memcmp(s.p, text, 21) == 0);	/* all but the MAC */
+	assert(refresh_is(&r, key, seed) == str_eq(s, str_of(text)));
+}
+
 static void try_subject(struct str s)
 {
 	char text[PARTITION_SUBJECT];
@@ -74,6 +88,8 @@ static void try_headers(const char *text)
 		assert(c.user > 0);
 	c = (struct ctx) { .mem = &mem };
 	(void) !wire_get_ctx(&c, "7", text, text, text).code;
+	if (wire_get_session(&c, text).code == ERR_none)
+		assert(c.session > 0);
 	c = (struct ctx) { .mem = &mem };
 	(void) wire_get_error(&c, text, text);
 }
@@ -104,13 +120,14 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	memcpy(copy, data + 1, size - 1);
 	copy[size - 1] = '\0';
 	(void) setenv("TZ", "America/Sao_Paulo", 1);
-	switch (data[0] % 6) {
+	switch (data[0] % 7) {
 	case 0: try_time(s); break;
 	case 1: try_number(s); break;
 	case 2: try_request_id(s); break;
 	case 3: try_subject(s); break;
 	case 4: try_headers(copy); break;
 	case 5: try_scan(s); break;
+	case 6: try_refresh(s); break;
 	}
 	free(copy);
 	return 0;

@@ -11,6 +11,7 @@
 #include "actors/schedules/schedules.h"
 #include "actors/users/users.h"
 #include "broker/base/config.h"
+#include "broker/etag.h"
 #include "broker/request_id.h"
 #include "tests/integration/servers.h"
 
@@ -221,7 +222,7 @@ TEST(one_logs_in_by_email_document_or_medical_id)
 	SET(&l, email, STR("person1004@example.org"));
 	assert_err(ask(from(d, ROLE_PUBLIC, 0), CALL_users_login, &l, NULL, &a), none);
 	assert_str(a.type, "Bearer");
-	assert_true(a.token.n > 50 && a.null.refresh_token);
+	assert_true(a.token.n > 50 && a.refresh_token.n == 64);
 	l.has.email = 0;
 	SET(&l, medical_id, STR("1004-mg"));
 	assert_err(ask(from(d, ROLE_PUBLIC, 0), CALL_users_login, &l, NULL, &a), none);
@@ -248,6 +249,415 @@ TEST(guessing_at_one_account_is_slowed_down_whether_or_not_it_exists)
 	assert_err(ask(from(d, ROLE_PUBLIC, 0), CALL_users_login, &l, NULL, NULL), too_many_requests);
 	SET(&l, email, STR("NOBODY@example.org"));
 	assert_err(ask(from(d, ROLE_PUBLIC, 0), CALL_users_login, &l, NULL, NULL), too_many_requests);
+}
+
+/* ---- accounts and sessions ---- */
+
+#define NO_REQ(call_) (&(struct call_##_req) { .set = { 0 } })
+
+/* Somebody who has registered; a doctor when there is a medical id. */
+static int64_t member(struct desk *d, int n, const char *medical_id)
+{
+	char email[64], cpf[12];
+	struct users_register_req q = person(n, email, cpf);
+	struct users_user a;
+
+	need_key();
+	if (medical_id != NULL)
+		make_doctor(&q, medical_id);
+	assert_err(ask(from(d, ROLE_PUBLIC, 0), CALL_users_register, &q, NULL, &a), none);
+	return a.id;
+}
+
+static err_t log_in_with(struct desk *d, int n, const char *password, struct users_login_rep *a)
+{
+	struct users_login_req l = { .set = { 0 } };
+	char email[64], cpf[12];
+
+	(void) person(n, email, cpf);
+	SET(&l, email, str_of(email));
+	SET(&l, password, str_of(password));
+	return ask(from(d, ROLE_PUBLIC, 0), CALL_users_login, &l, NULL, a);
+}
+
+/* A new session; its refresh token, which outlives the desk's arena. */
+static void log_in(struct desk *d, int n, char token[65])
+{
+	struct users_login_rep a;
+
+	assert_err(log_in_with(d, n, "s3gredo!!", &a), none);
+	assert_int_equal(a.refresh_token.n, 64);
+	(void) snprintf(token, 65, "%.64s", a.refresh_token.p);
+}
+
+static err_t refresh(struct desk *d, const char *token, const char *key, char next[65])
+{
+	struct users_refresh_req q = { .set = { 0 } };
+	struct users_login_rep a;
+
+	SET(&q, refresh_token, str_of(token));
+	const err_t e = ask(from(d, ROLE_PUBLIC, 0), CALL_users_refresh, &q, key, &a);
+
+	if (e.code == ERR_none)
+		(void) snprintf(next, 65, "%.64s", a.refresh_token.p);
+	return e;
+}
+
+static int64_t count(const char *fmt, ...) PRINTF(1, 2);
+static int64_t count(const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void) vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return strtoll(sql(text), NULL, 10);
+}
+
+static int64_t sessions_of(int64_t user)
+{
+	return count("SELECT count(*) FROM users.session WHERE user_id = %" PRId64, user);
+}
+
+static int64_t last_session(int64_t user)
+{
+	return count("SELECT max(id) FROM users.session WHERE user_id = %" PRId64, user);
+}
+
+TEST(a_refresh_token_is_good_once_and_its_successor_after_it)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3001, NULL);
+	char one[65], two[65], three[65];
+
+	log_in(d, 3001, one);
+	assert_err(refresh(d, one, NULL, two), none);
+	assert_err(refresh(d, two, NULL, three), none);
+	assert_string_not_equal(one, two);
+	assert_string_not_equal(two, three);
+	assert_int_equal(sessions_of(id), 1);
+	assert_int_equal(count("SELECT generation FROM users.session WHERE user_id = %" PRId64, id), 3);
+}
+
+TEST(an_old_refresh_token_that_comes_again_ends_its_session)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3002, NULL);
+	char one[65], two[65], three[65], other[65];
+
+	log_in(d, 3002, other);
+	log_in(d, 3002, one);
+	assert_err(refresh(d, one, NULL, two), none);
+	assert_err(refresh(d, two, NULL, three), none);
+	const int64_t session = last_session(id);
+
+	assert_err(refresh(d, one, NULL, two), bad_token);	/* committed, though it is refused */
+	assert_err(refresh(d, three, NULL, two), bad_token);
+	assert_int_equal(count("SELECT count(*) FROM users.session WHERE id = %" PRId64, session), 0);
+	assert_int_equal(count("SELECT count(*) FROM users.ended WHERE from_session = %" PRId64
+			       " AND to_session = %" PRId64 " AND ends > now()", session, session), 1);
+	assert_err(refresh(d, other, NULL, two), none);		/* another login of the same user */
+}
+
+TEST(the_token_before_is_answered_with_the_present_one_for_ten_seconds)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3003, NULL);
+	char one[65], two[65], again[65], set[160];
+
+	log_in(d, 3003, one);
+	assert_err(refresh(d, one, NULL, two), none);
+	for (int i = 0; i < 3; i++) {
+		assert_err(refresh(d, one, NULL, again), none);
+		assert_string_equal(again, two);
+	}
+	assert_int_equal(count("SELECT generation FROM users.session WHERE user_id = %" PRId64, id), 2);
+	(void) snprintf(set, sizeof set, "UPDATE users.session SET rotated_at = rotated_at - interval '10 s' "
+			"WHERE user_id = %" PRId64, id);
+	(void) sql(set);
+	assert_err(refresh(d, one, NULL, again), bad_token);
+	assert_err(refresh(d, two, NULL, again), bad_token);
+	assert_int_equal(sessions_of(id), 0);
+}
+
+TEST(a_copy_of_a_refresh_gets_the_same_answer_also_of_a_refusal)
+{
+	DESK d = open_desk("users");
+	char one[65], two[65], three[65], again[65], key[REQUEST_ID_TEXT + 1];
+
+	(void) member(d, 3004, NULL);
+	log_in(d, 3004, one);
+	(void) key_of(one, "k", key);
+	assert_err(refresh(d, one, key, two), none);
+	assert_err(refresh(d, two, NULL, three), none);
+	assert_err(refresh(d, one, key, again), none);		/* long overtaken, and no reuse */
+	assert_string_equal(again, two);
+	(void) key_of(one, "k2", key);
+	assert_err(refresh(d, one, key, again), bad_token);
+	assert_err(refresh(d, one, key, again), bad_token);
+	assert_string_equal(sql("SELECT count(*) FROM users.idempotency WHERE reply = ''"), "0");
+}
+
+TEST(a_refresh_token_that_was_not_made_here_or_is_over_is_refused_and_harms_nobody)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3005, NULL);
+	char one[65], two[65], forged[65], set[160];
+
+	log_in(d, 3005, one);
+	(void) snprintf(forged, sizeof forged, "%s", one);
+	forged[63] = forged[63] == 'A' ? 'B' : 'A';
+	assert_err(refresh(d, forged, NULL, two), bad_token);
+	assert_err(refresh(d, "x", NULL, two), bad_token);
+	assert_int_equal(sessions_of(id), 1);
+	(void) snprintf(set, sizeof set, "UPDATE users.session SET expires_at = now() - interval '1 s' "
+			"WHERE user_id = %" PRId64, id);
+	(void) sql(set);
+	assert_err(refresh(d, one, NULL, two), bad_token);
+}
+
+struct refresher { pthread_t thread; const char *token; err_t e; char next[65]; };
+
+static void *send_refresh(void *of)
+{
+	struct refresher *r = of;
+	DESK d = open_desk("users");
+
+	r->e = refresh(d, r->token, NULL, r->next);
+	return NULL;
+}
+
+TEST(twenty_refreshes_at_once_are_one)
+{
+	static struct refresher r[20];
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3006, NULL);
+	char one[65], next[65];
+
+	log_in(d, 3006, one);
+	for (size_t i = 0; i < COUNT(r); i++) {
+		r[i].token = one;
+		assert_int_equal(pthread_create(&r[i].thread, NULL, send_refresh, &r[i]), 0);
+	}
+	for (size_t i = 0; i < COUNT(r); i++)
+		assert_int_equal(pthread_join(r[i].thread, NULL), 0);
+	for (size_t i = 0; i < COUNT(r); i++) {
+		assert_err(r[i].e, none);
+		assert_string_equal(r[i].next, r[0].next);
+	}
+	assert_int_equal(count("SELECT generation FROM users.session WHERE user_id = %" PRId64, id), 2);
+	assert_err(refresh(d, r[0].next, NULL, next), none);
+}
+
+TEST(a_logout_ends_its_session_and_that_of_the_refresh_token_if_it_is_ones_own)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3007, NULL), other = member(d, 3008, NULL);
+	struct users_logout_req q = { .set = { 0 } };
+	struct users_ended a;
+	char mine[65], theirs[65], second[65], next[65];
+	struct ctx *c;
+
+	log_in(d, 3007, mine);
+	const int64_t session = last_session(id);
+
+	log_in(d, 3007, second);
+	log_in(d, 3008, theirs);
+	c = from(d, ROLE_PATIENT, id);
+	c->session = session;
+	SET(&q, refresh_token, str_of(theirs));
+	assert_err(ask(c, CALL_users_logout, &q, NULL, &a), none);
+	assert_int_equal(a.spans.n, 1);
+	assert_int_equal(a.spans.items[0].user_id, id);
+	assert_int_equal(a.spans.items[0].from_session, session);
+	assert_int_equal(a.spans.items[0].to_session, session);
+	assert_int_equal(sessions_of(id), 1);
+	assert_int_equal(sessions_of(other), 1);
+	assert_err(refresh(d, mine, NULL, next), bad_token);
+	c = from(d, ROLE_PATIENT, id);
+	c->session = session;
+	SET(&q, refresh_token, str_of(second));
+	assert_err(ask(c, CALL_users_logout, &q, NULL, &a), none);
+	assert_int_equal(a.spans.n, 2);
+	assert_int_equal(sessions_of(id), 0);
+}
+
+static err_t change(struct desk *d, int64_t id, enum role role, const struct users_update_req *q, struct users_user *a)
+{
+	return ask(from(d, role, id), CALL_users_update, q, NULL, a);
+}
+
+TEST(what_is_not_said_stays_and_a_null_address_is_cleared)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3010, "3010-MG");
+	struct users_update_req q = { .set = { 0 } };
+	struct users_user a, before;
+	char email[64], cpf[12];
+
+	(void) person(3010, email, cpf);
+	SET(&q, phone, STR("+55 11 9999"));
+	SET(&q, price, 30050);
+	q.has.address = 1;
+	SET(&q.address, street, STR("Rua B"));
+	SET(&q.address, number, STR("2"));
+	SET(&q.address, neighborhood, STR("Centro"));
+	SET(&q.address, city, STR("Recife"));
+	SET(&q.address, state, STR("pe"));
+	SET(&q.address, zip, STR("50010-000"));
+	assert_err(change(d, id, ROLE_DOCTOR, &q, &a), none);
+	assert_str(a.phone, "+55 11 9999");
+	assert_str(a.email, email);
+	assert_str(a.document_id, cpf);
+	assert_str(a.doctor.medical_id, "3010-MG");
+	assert_int_equal(a.doctor.price, 30050);
+	assert_str(a.address.state, "PE");
+	assert_str(a.address.zip, "50010000");
+	before = a;
+	q = (struct users_update_req) { .null.address = 1 };
+	assert_err(change(d, id, ROLE_DOCTOR, &q, &a), none);
+	assert_true(!a.has.address && a.updated_at > before.updated_at);
+	before = a;
+	assert_err(change(d, id, ROLE_DOCTOR, NO_REQ(users_update), &a), none);
+	assert_int_equal(a.updated_at, before.updated_at);
+}
+
+TEST(a_change_that_takes_what_is_anothers_is_a_conflict_and_changes_nothing)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3011, "3011-MG");
+	struct users_update_req q = { .set = { 0 } };
+	char email[64], cpf[12];
+
+	(void) member(d, 3012, "3012-MG");
+	(void) person(3012, email, cpf);
+	SET(&q, full_name, STR("Another name"));
+	SET(&q, email, STR("PERSON3012@example.ORG"));
+	assert_err(change(d, id, ROLE_DOCTOR, &q, NULL), identity_in_use);
+	q = (struct users_update_req) { .set = { 0 } };
+	SET(&q, document_id, str_of(cpf));
+	assert_err(change(d, id, ROLE_DOCTOR, &q, NULL), identity_in_use);
+	q = (struct users_update_req) { .set = { 0 } };
+	SET(&q, medical_id, STR("3012-mg"));
+	assert_err(change(d, id, ROLE_DOCTOR, &q, NULL), medical_id_in_use);
+	assert_int_equal(count("SELECT count(*) FROM users.account WHERE full_name = 'Another name' AND id = %" PRId64, id), 0);
+}
+
+TEST(a_password_is_changed_by_whoever_knows_it_and_ends_the_other_sessions)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3013, NULL);
+	struct users_update_req q = { .set = { 0 } };
+	struct users_login_rep a;
+	char mine[65], second[65], third[65], next[65];
+	struct ctx *c;
+
+	log_in(d, 3013, second);
+	log_in(d, 3013, mine);
+	const int64_t session = last_session(id);
+
+	log_in(d, 3013, third);
+	SET(&q, password, STR("another-one"));
+	assert_err(change(d, id, ROLE_PATIENT, &q, NULL), invalid);
+	SET(&q, current_password, STR("not that"));
+	assert_err(change(d, id, ROLE_PATIENT, &q, NULL), wrong_password);
+	assert_int_equal(sessions_of(id), 3);
+	SET(&q, current_password, STR("s3gredo!!"));
+	c = from(d, ROLE_PATIENT, id);
+	c->session = session;
+	assert_err(ask(c, CALL_users_update, &q, NULL, NULL), none);
+	assert_int_equal(sessions_of(id), 1);
+	assert_err(refresh(d, second, NULL, next), bad_token);
+	assert_err(refresh(d, third, NULL, next), bad_token);
+	assert_err(refresh(d, mine, NULL, next), none);
+	assert_err(log_in_with(d, 3013, "s3gredo!!", &a), bad_credentials);
+	assert_err(log_in_with(d, 3013, "another-one", &a), none);
+	assert_true(last_session(id) > count("SELECT max(to_session) FROM users.ended WHERE user_id = %" PRId64, id));
+}
+
+TEST(guessing_at_the_current_password_is_slowed_down)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3014, NULL);
+	struct users_update_req q = { .set = { 0 } };
+
+	SET(&q, password, STR("another-one"));
+	SET(&q, current_password, STR("not that"));
+	for (int i = 0; i < 10; i++)
+		assert_err(change(d, id, ROLE_PATIENT, &q, NULL), wrong_password);
+	SET(&q, current_password, STR("s3gredo!!"));
+	assert_err(change(d, id, ROLE_PATIENT, &q, NULL), too_many_requests);
+}
+
+TEST(a_change_that_relies_on_another_state_is_refused)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3015, NULL);
+	struct users_update_req q = { .set = { 0 } };
+	struct users_user me;
+	char etag[ETAG_TEXT];
+	struct str json;
+	struct ctx *c = from(d, ROLE_PATIENT, id);
+
+	assert_err(ask(c, CALL_users_me, NO_REQ(users_me), NULL, &me), none);
+	assert_err(msg_to_json(c, &users_user_msg, &me, &json), none);
+	etag_of_json(json, etag);
+	SET(&q, phone, STR("+55 11 9999"));
+	c = from(d, ROLE_PATIENT, id);
+	c->if_match = etag;
+	assert_err(ask(c, CALL_users_update, &q, NULL, NULL), none);
+	c = from(d, ROLE_PATIENT, id);
+	c->if_match = etag;
+	assert_err(ask(c, CALL_users_update, &q, NULL, NULL), precondition_failed);
+	c = from(d, ROLE_PATIENT, id);
+	c->if_match = etag;
+	assert_err(ask(c, CALL_users_erase, NO_REQ(users_erase), NULL, NULL), precondition_failed);
+}
+
+TEST(whoever_is_erased_is_nobody_any_more_and_the_names_are_free)
+{
+	DESK d = open_desk("users");
+	const int64_t id = member(d, 3020, "3020-MG");
+	struct users_known_req known = { .doctor_id = id, .has.doctor_id = 1 };
+	struct users_login_rep a;
+	struct users_ended ended;
+	char token[65], next[65];
+
+	log_in(d, 3020, token);
+	const int64_t session = last_session(id);
+
+	assert_err(ask(from(d, ROLE_DOCTOR, id), CALL_users_erase, NO_REQ(users_erase), NULL, &ended), none);
+	assert_int_equal(ended.spans.n, 1);
+	assert_int_equal(ended.spans.items[0].from_session, 0);
+	assert_true(ended.spans.items[0].to_session >= session);
+	assert_err(refresh(d, token, NULL, next), bad_token);
+	assert_err(log_in_with(d, 3020, "s3gredo!!", &a), bad_credentials);
+	assert_err(ask(from(d, ROLE_PATIENT, 1), CALL_users_known, &known, NULL, NULL), not_found);
+	assert_err(ask(from(d, ROLE_DOCTOR, id), CALL_users_me, NO_REQ(users_me), NULL, NULL), not_found);
+	assert_err(ask(from(d, ROLE_DOCTOR, id), CALL_users_update, NO_REQ(users_update), NULL, NULL), not_found);
+	assert_err(ask(from(d, ROLE_DOCTOR, id), CALL_users_erase, NO_REQ(users_erase), NULL, NULL), not_found);
+	assert_true(member(d, 3020, "3020-MG") > id);
+}
+
+TEST(gateways_are_told_what_is_in_force_page_by_page)
+{
+	DESK d = open_desk("users");
+	struct users_revoked_req q = { .after = 0, .has.after = 1 };
+	struct users_ended a;
+	int64_t seen = 0;
+
+	(void) sql("INSERT INTO users.ended (user_id, from_session, to_session, ends) SELECT 900000 + g, g, g, "
+		   "now() + (g - 1) * interval '1 hour' FROM generate_series(-1, 2500) AS g");
+	assert_err(ask(from(d, ROLE_PATIENT, 1), CALL_users_revoked, &q, NULL, NULL), forbidden);
+	assert_err(ask(from(d, ROLE_PUBLIC, 0), CALL_users_revoked, &q, NULL, NULL), no_token);
+	do {
+		assert_err(ask(from(d, ROLE_SYSTEM, 0), CALL_users_revoked, &q, NULL, &a), none);
+		for (size_t i = 0; i < a.spans.n; i++)
+			seen += a.spans.items[i].user_id > 900000;
+		q.after = a.has.next ? a.next : 0;
+	} while (q.after != 0);
+	assert_int_equal(seen, 2499);
 }
 
 /* ---- once only ---- */
@@ -675,6 +1085,10 @@ TEST(no_read_goes_through_a_whole_table)
 		   "now() + (g + 1) * interval '1 minute', true, 1 FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO users.idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
 		   "FROM generate_series(1, 20000)");
+	(void) sql("INSERT INTO users.session (user_id, seed, generation, rotated_at, expires_at, tokens_end) "
+		   "SELECT id, '', 1, now(), now() + id * interval '1 hour', now() FROM users.account WHERE full_name = 'x'");
+	(void) sql("INSERT INTO users.ended (user_id, from_session, to_session, ends) "
+		   "SELECT g, g, g, now() + interval '1 hour' FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO reviews.review (appointment_id, doctor_id, patient_id, rating, counted) SELECT g, g % 900 + 1, g % 800 + 1, "
 		   "4.5, true FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO clinical.report (appointment_id, doctor_id, patient_id, version, created_at, updated_at) "

@@ -103,9 +103,11 @@ static const char *good(const char *claims)
 	return token(claims, JWT_ALG_ES256, "k1", private);
 }
 
+static int64_t ends;		/* of the token that was checked last */
+
 static err_t check(struct ctx *c, const char *header, int64_t now)
 {
-	return auth_check(c, ring(), header == NULL ? (struct str){NULL, 0} : str_of(header), now);
+	return auth_check(c, ring(), header == NULL ? (struct str){NULL, 0} : str_of(header), now, &ends);
 }
 
 TEST(a_good_token_tells_who_and_in_which_role)
@@ -116,11 +118,27 @@ TEST(a_good_token_tells_who_and_in_which_role)
 		assert_err(check(c = fresh(), good(NOBODY), NOW), none);
 		assert_int_equal(c->user, 17);
 		assert_int_equal(c->role, ROLE_DOCTOR);
+		assert_int_equal(c->session, 0);
+		assert_int_equal(ends, NOW + 60);
 	}
 	assert_err(check(c, good("{\"role\":\"patient\",\"sub\":\"9223372036854775807\"}"), NOW),
 		   none);
 	assert_int_equal(c->user, INT64_MAX);
 	assert_int_equal(c->role, ROLE_PATIENT);
+}
+
+TEST(a_token_tells_its_session_also_when_it_is_remembered)
+{
+	struct ctx *c;
+
+	for (int i = 0; i < 2; i++) {
+		assert_err(check(c = fresh(), good("{\"sid\":\"31\",\"jti\":\"of a session\"}"), NOW), none);
+		assert_int_equal(c->session, 31);
+		assert_int_equal(ends, NOW + 60);
+	}
+	assert_err(check(c, "Bearer x", NOW), bad_token);
+	assert_int_equal(c->session, 0);
+	assert_int_equal(ends, 0);
 }
 
 TEST(without_a_token_one_is_asked_for)
@@ -154,6 +172,8 @@ TEST(a_claim_that_is_missing_or_of_another_kind_is_refused)
 		"{\"exp\":9223372036854775807}", "{\"exp\":1800000000}", "{\"iat\":null}",
 		"{\"iat\":\"1\"}", "{\"iat\":0}", "{\"iat\":1800000061,\"exp\":1800000070}",
 		"{\"iat\":1800000060}", "{\"jti\":null}", "{\"jti\":\"\"}", "{\"jti\":7}",
+		"{\"sid\":31}", "{\"sid\":\"0\"}", "{\"sid\":\"-1\"}", "{\"sid\":\"\"}", "{\"sid\":null}",
+		"{\"sid\":\"31x\"}", "{\"sid\":\"9223372036854775808\"}",
 		"{\"nbf\":1800000001}", "{\"nbf\":\"1\"}", "{\"nbf\":null}",
 	};
 

@@ -56,13 +56,21 @@ void http_put(struct http_answer *a, const char *name, const char *fmt, ...)
 
 /* ---- tokens ---- */
 
-err_t auth_check(struct ctx *to, struct keyring *ring, struct str header, int64_t now_s)
+/* p17: patient 17; d5.31: doctor 5 in session 31. */
+err_t auth_check(struct ctx *to, struct keyring *ring, struct str header, int64_t now_s, int64_t *exp_s)
 {
-	(void) ring, (void) now_s;
+	const char *dot = header.p == NULL ? NULL : memchr(header.p, '.', header.n);
+	const size_t n = dot == NULL ? header.n : (size_t) (dot - header.p);
+
+	(void) ring;
+	*exp_s = now_s + 60;
 	if (header.p == NULL)
 		return ERR(no_token);
 	to->role = header.p[0] == 'd' ? ROLE_DOCTOR : ROLE_PATIENT;
-	return str_int((struct str){header.p + 1, header.n - 1}, &to->user) ? OK : ERR(bad_token);
+	to->session = 0;
+	if (dot != NULL && !str_int((struct str) { dot + 1, header.n - n - 1 }, &to->session))
+		return ERR(bad_token);
+	return str_int((struct str) { header.p + 1, n - 1 }, &to->user) ? OK : ERR(bad_token);
 }
 
 struct str auth_jwks(const struct keyring *ring)
@@ -136,6 +144,7 @@ static void begin(void)
 		g = calloc(1, sizeof *g);
 		g->secret = STR("0123456789abcdef0123456789abcdef");
 		(void) pthread_mutex_init(&g->memory.sent_lock, NULL);
+		ended_init(&g->ended);
 		router_build();
 		log_level_set("error");
 	}
@@ -537,6 +546,76 @@ TEST(an_anonymous_key_belongs_to_the_address_that_is_registered)
 	with("Idempotency-Key", "k");
 	(void) ask("POST", "/api/v1/auth/register", NULL, two);
 	assert_string_equal(request, first);
+}
+
+static int log_in(const char *key, const char *body)
+{
+	struct users_login_rep rep = { .set = { 0 } };
+
+	SET(&rep, type, STR("Bearer"));
+	SET(&rep, token, STR("a.b.c"));
+	SET(&rep, expires_in, 60);
+	replies[0] = packed(&users_login_rep_msg, &rep);
+	with("Idempotency-Key", key);
+	return ask("POST", "/api/v1/users/login", NULL, body);
+}
+
+TEST(the_key_of_a_login_belongs_to_the_account_however_it_is_named)
+{
+	static const char *const other[] = {
+		"{\"document_id\":\"2\",\"password\":\"p\"}", "{\"medical_id\":\"3\",\"password\":\"p\"}",
+		"{\"email\":\"a@b.co\",\"password\":\"p\"}",
+	};
+	char first[128];
+
+	begin();
+	assert_int_equal(log_in("k", "{\"document_id\":\"1\",\"password\":\"p\"}"), 200);
+	(void) snprintf(first, sizeof first, "%s", request);
+	begin();
+	assert_int_equal(log_in("k", "{\"document_id\":\"1\",\"password\":\"q\"}"), 200);
+	assert_string_equal(request, first);
+	for (size_t i = 0; i < COUNT(other); i++) {
+		begin();
+		assert_int_equal(log_in("k", other[i]), 200);
+		assert_string_not_equal(request, first);
+	}
+}
+
+/* What logging out answers: session 31 of patient 77 has ended. */
+static int log_out(const char *as)
+{
+	struct users_span span = { .set = { 0 } };
+	struct users_ended rep = { .spans = { &span, 1 }, .has.spans = 1 };
+
+	SET(&span, user_id, 77);
+	SET(&span, from_session, 31);
+	SET(&span, to_session, 31);
+	SET(&span, ends, clock_wall() + 60 * SECOND);
+	begin();
+	replies[0] = packed(&users_ended_msg, &rep);
+	with("Authorization", as);
+	return ask("POST", "/api/v1/users/logout", NULL, NULL);
+}
+
+static int read_own(const char *as)
+{
+	begin();
+	replies[0] = STR("\xc0");
+	with("Authorization", as);
+	return ask("GET", "/api/v1/users/me", NULL, NULL);
+}
+
+TEST(a_session_that_was_logged_out_is_refused_at_once_and_only_that)
+{
+	assert_int_not_equal(read_own("p77.31"), 401);
+	assert_int_equal(log_out("p77.31"), 204);
+	assert_int_equal(a.body.n, 0);
+	assert_int_equal(read_own("p77.31"), 401);
+	assert_int_equal(requests, 0);
+	assert_true(says("\"code\":\"bad_token\""));
+	assert_int_not_equal(read_own("p77.32"), 401);
+	assert_int_not_equal(read_own("p78.31"), 401);
+	assert_int_equal(log_out("p77.31"), 204);	/* whose answer was lost asks again */
 }
 
 TEST(too_many_registrations_of_one_address_are_429)

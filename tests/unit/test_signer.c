@@ -45,7 +45,7 @@ TEST(a_token_carries_who_and_until_when)
 	make_key("P-256", private, public);
 	s = open_with(private, "dev-1", why);
 	assert_non_null(s);
-	assert_err(signer_sign(c, s, INT64_MAX, ROLE_DOCTOR, 1800000000, 60, &token), none);
+	assert_err(signer_sign(c, s, INT64_MAX, ROLE_DOCTOR, 31, 1800000000, 60, &token), none);
 	assert_true(token.n < sizeof text);
 	memcpy(text, token.p, token.n);
 	assert_int_equal(jwt_decode(&j, text, (const unsigned char *) public, (int) strlen(public)), 0);
@@ -55,6 +55,7 @@ TEST(a_token_carries_who_and_until_when)
 	assert_string_equal(jwt_get_grant(j, "aud"), "healthmed");
 	assert_string_equal(jwt_get_grant(j, "sub"), "9223372036854775807");
 	assert_string_equal(jwt_get_grant(j, "role"), "doctor");
+	assert_string_equal(jwt_get_grant(j, "sid"), "31");
 	assert_int_equal(jwt_get_grant_int(j, "iat"), 1800000000);
 	assert_int_equal(jwt_get_grant_int(j, "exp"), 1800000060);
 	assert_int_equal(strlen(jwt_get_grant(j, "jti")), 22);
@@ -72,8 +73,8 @@ TEST(two_tokens_are_never_the_same)
 	make_key("P-256", private, public);
 	s = open_with(private, "dev-1", why);
 	assert_non_null(s);
-	assert_err(signer_sign(c, s, 7, ROLE_PATIENT, 1800000000, 60, &a), none);
-	assert_err(signer_sign(c, s, 7, ROLE_PATIENT, 1800000000, 60, &b), none);
+	assert_err(signer_sign(c, s, 7, ROLE_PATIENT, 0, 1800000000, 60, &a), none);
+	assert_err(signer_sign(c, s, 7, ROLE_PATIENT, 0, 1800000000, 60, &b), none);
 	assert_false(str_eq(a, b));
 	signer_close(s);
 }
@@ -105,6 +106,6 @@ TEST(a_full_arena_gives_no_token)
 	s = open_with(private, "dev-1", why);
 	assert_non_null(s);
 	assert_non_null(arena_alloc(c->mem, c->mem->cap - 64));
-	assert_err(signer_sign(c, s, 7, ROLE_PATIENT, 1800000000, 60, &token), internal);
+	assert_err(signer_sign(c, s, 7, ROLE_PATIENT, 0, 1800000000, 60, &token), internal);
 	signer_close(s);
 }

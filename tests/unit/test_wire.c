@@ -67,6 +67,26 @@ TEST(the_system_has_a_role_and_no_name)
 	assert_err(wire_get_ctx(&back, NULL, "patient", NULL, NULL), unreadable);
 }
 
+TEST(a_session_goes_along_with_a_request_and_is_not_believed)
+{
+	static const char *const bad[] = { "", "0", "-1", "1x", " 1", "9223372036854775808" };
+	struct ctx *c = fresh(), back = { .mem = c->mem };
+	struct headers h = { .n = 0 };
+
+	c->role = ROLE_PATIENT;
+	c->user = 5;
+	c->session = 31;
+	wire_put_ctx(c, false, &h);
+	assert_err(wire_get_session(&back, value_of(&h, WIRE_SESSION)), none);
+	assert_int_equal(back.session, 31);
+	assert_err(wire_get_session(&back, NULL), none);
+	assert_int_equal(back.session, 0);
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		assert_err(wire_get_session(&back, bad[i]), unreadable);
+		assert_int_equal(back.session, 0);
+	}
+}
+
 TEST(a_deadline_that_has_passed_is_no_missing_deadline)
 {
 	struct ctx *c = fresh();

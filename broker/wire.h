@@ -19,7 +19,7 @@
 #define WIRE_ERROR      "Nats-Service-Error"		/* ADR-32: public text */
 #define WIRE_ERROR_CODE "Nats-Service-Error-Code"	/* ADR-32: the code's name, e.g. slot_taken */
 #define WIRE_FAULTS     "Healthmed-Faults"	/* with invalid and unreadable: JSON, [{field, code, message}] */
-#define WIRE_ORIGIN     "Healthmed-Origin"	/* dead letter: stream, its creation, sequence */
+#define WIRE_ORIGIN     "Healthmed-Origin"	/* dead letter, and its replay: stream, its creation, sequence */
 #define WIRE_REASON     "Healthmed-Reason"	/* dead letter: why */
 
 enum { WIRE_MAX = 12 };

@@ -348,14 +348,24 @@ static void decide_dead(struct agenda *g, const struct mail *m, struct decision 
 			.doctor_id = k->doctor_id, .user_id = k->user, .decision = d };
 }
 
+/* A header as it came, if a letter can carry it; else p is NULL. */
+static struct str header_of(const struct mail *m, const char *name, int64_t max)
+{
+	const char *text = bus_header(m->msg, name);
+	const struct str s = text == NULL ? STR("") : str_of(text);
+	const int64_t points = str_points(s);
+
+	return points > 0 && points <= max ? s : (struct str) { NULL, 0 };
+}
+
 static err_t add_dead(struct ctx *c, const struct mail *m, const struct place *place,
 		      struct booking_writes *w, struct outbox *letters)
 {
 	struct booking_dead row = { .set = { 0 } };
 	struct letter letter = { .set = { 0 } };
 	struct buf subject = { .mem = c->mem }, origin = { .mem = c->mem };
-	const char *call_name = bus_header(m->msg, WIRE_CALL);
-	const char *request = bus_header(m->msg, WIRE_REQUEST);
+	const struct str call_name = header_of(m, WIRE_CALL, 255), request = header_of(m, WIRE_REQUEST, 255);
+	const struct str role = header_of(m, WIRE_ROLE, 16), if_match = header_of(m, WIRE_IF_MATCH, 512);
 
 	SET(&row, stream_created, place[m->partition].stream_now);
 	SET(&row, stream_seq, m->seq);
@@ -369,10 +379,16 @@ static err_t add_dead(struct ctx *c, const struct mail *m, const struct place *p
 	SET(&letter, origin, ((struct str) { origin.p, origin.n }));
 	SET(&letter, body, bus_body(m->msg));
 	SET(&letter, reason, row.code);
-	if (call_name != NULL)
-		SET(&letter, call, str_of(call_name));
-	if (request != NULL)
-		SET(&letter, request, str_of(request));
+	if (call_name.p != NULL)
+		SET(&letter, call, call_name);
+	if (request.p != NULL)
+		SET(&letter, request, request);
+	if (m->command.user > 0)
+		SET(&letter, user, m->command.user);
+	if (role.p != NULL)
+		SET(&letter, role, role);
+	if (if_match.p != NULL)
+		SET(&letter, if_match, if_match);
 	metric_add(METRIC_booking_dead_letters, NULL, 1);
 	return outbox_add(c, letters, &letter);
 }

@@ -111,7 +111,7 @@ static err_t publish(struct ctx *c, struct relay *r, const struct letter *l, int
 {
 	struct headers h = { .n = 0 };
 	struct str body = l->body;
-	char id[96];
+	char id[96], user[24];
 
 	if (l->has.origin)
 		wire_put(&h, WIRE_ORIGIN, text_of(c, l->origin));
@@ -121,8 +121,14 @@ static err_t publish(struct ctx *c, struct relay *r, const struct letter *l, int
 		wire_put(&h, WIRE_CALL, text_of(c, l->call));
 	if (l->has.request)
 		wire_put(&h, WIRE_REQUEST, text_of(c, l->request));
+	if (l->has.user) {
+		(void) snprintf(user, sizeof user, "%" PRId64, l->user);
+		wire_put(&h, WIRE_USER, user);
+	}
 	if (l->has.role)
 		wire_put(&h, WIRE_ROLE, text_of(c, l->role));
+	if (l->has.if_match)
+		wire_put(&h, WIRE_IF_MATCH, text_of(c, l->if_match));
 	if (body.n > BODY_MAX)
 		body.n = BODY_MAX;	/* a dead letter of the largest size: better cut than kept back */
 	(void) snprintf(id, sizeof id, "%s-%" PRId64 "-%zu", r->domain, row, n);

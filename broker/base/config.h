@@ -33,7 +33,7 @@ enum config_role {
 	X(JWT_AUDIENCE,           TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "healthmed", 0, 0, "aud of tokens") \
 	X(JWT_LIFETIME_S,         INT,    C_ACTOR | C_ADMIN,         "3600", 60, 86400, "how long a token lives") \
 	X(REFRESH_LIFETIME_S,     INT,    C_ACTOR,                   "2592000", 60, 31536000, "how long a session lives that is not refreshed") \
-	X(REQUEST_KEY,            SECRET, C_GATEWAY | C_ACTOR,       "", 0, 0, "secret of request ids and body hashes, 32 characters or more, the same everywhere") \
+	X(REQUEST_KEY,            SECRET, C_GATEWAY | C_ACTOR | C_ADMIN, "", 0, 0, "secret of request ids and body hashes, 32 characters or more, the same everywhere") \
 	X(GATEWAY_THREADS,        INT,    C_GATEWAY,                 "512", 8, 20000, "connections served at the same time, a thread each") \
 	X(WORKERS,                INT,    C_ACTOR,                   "4", 1, 256, "threads of each pool, a database session each") \
 	X(STREAM_REPLICAS,        INT,    C_ACTOR,                   "1", 1, 5, "replicas of each stream") \

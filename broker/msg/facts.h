@@ -37,7 +37,9 @@
 	F(T,   BODY, TEXT,  reason,     OPT, 1, 255,       -)    \
 	F(T,   BODY, TEXT,  call,       OPT, 0, 255,       -)    \
 	F(T,   BODY, TEXT,  request,    OPT, 0, 255,       -)    \
-	F(T,   BODY, TEXT,  role,       OPT, 1, 16,        -)
+	F(T,   BODY, INT,   user,       OPT, 1, INT64_MAX, -)    \
+	F(T,   BODY, TEXT,  role,       OPT, 1, 16,        -)    \
+	F(T,   BODY, TEXT,  if_match,   OPT, 1, 512,       -)
 #define LETTERS(F, T)                                            \
 	F(T,   BODY, LIST,  items,      REQ, 0, 4096, letter)
 

@@ -101,14 +101,9 @@ def test_messages_that_are_no_commands_become_dead_letters_and_the_partition_goe
     assert book(own, patient, slots[1], doctor).status == 201
     assert time.monotonic() - begun < 2
     assert own.sql("SELECT count(*) FROM agenda.dead_letter")[0][0] == dead + 4
-    listed = wait_until(lambda: (out := own.healthmed("dead-letters", "ls")).count("\n") >= 4 and out, 5,
+    listed = wait_until(lambda: (out := own.healthmed("dead-letters", "ls")).count("\n") >= 5 and out, 5,
                         "the letters are in the stream")
     assert "no request id" in listed and "foreign subject" in listed
-    number = listed.split("\t")[0]
-    assert "df ff ff ff ff" in "".join(own.healthmed("dead-letters", "show", n.split("\t")[0])
-                                       for n in listed.splitlines())
-    own.healthmed("dead-letters", "drop", number)
-    assert not own.healthmed("dead-letters", "ls").startswith(number + "\t")
     own.verify()
 
 

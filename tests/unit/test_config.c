@@ -232,7 +232,7 @@ TEST(a_gateway_that_could_reach_a_database_is_refused)
 TEST(a_role_reads_its_own_keys_only)
 {
 	/* Another process's file need not even be readable. */
-	assert_null(LOAD(C_ADMIN, "HEALTHMED_REQUEST_KEY_FILE=/nowhere", "HEALTHMED_WORKERS=x"));
+	assert_null(LOAD(C_ADMIN, "HEALTHMED_REDIS_URL_FILE=/nowhere", "HEALTHMED_WORKERS=x"));
 }
 
 TEST(the_table_shows_every_key_and_no_secret)

@@ -27,28 +27,12 @@ static void read_inbox(struct mail *m)
 	}
 }
 
-/* What the gateway found out is no part of what the client said: a copy may find it otherwise. */
-static void hash_said(struct ctx *c, struct command *k, struct str verb)
-{
-	const struct msg *m = call[k->call].req;
-	struct str hashed[] = { verb, STR("") };
-	void *said = arena_alloc(c->mem, m->size);
-
-	if (said == NULL)
-		return;
-	memcpy(said, k->req, m->size);
-	for (size_t i = 0; i < m->nfields; i++)
-		if (m->fields[i].from == FROM_OURS)
-			((struct set *) said)->has &= ~(UINT64_C(1) << i);
-	if (msg_to_pack(c, m, said, &hashed[1]).code == ERR_none)
-		k->body_hash = digest_of(str_of(c->secret), hashed, COUNT(hashed));
-}
-
 void mail_read(struct ctx *c, struct mail *m)
 {
 	struct command *k = &m->command;
 	const struct str verb = text_of(bus_header(m->msg, WIRE_CALL));
-	const struct str body = bus_body(m->msg), hashed[] = { verb, body };
+	const struct str body = bus_body(m->msg);
+	struct str hashed[] = { verb, body };
 	struct ctx sender = { .mem = c->mem };
 	struct request_id id;
 	int partition;
@@ -92,6 +76,8 @@ void mail_read(struct ctx *c, struct mail *m)
 	if (req == NULL || msg_from_pack(&sender, call[k->call].req, body, req).code)
 		bury(m, "unreadable");
 	k->req = req;
-	if (!m->dead && call[k->call].via == MAILBOX_MOVES)
-		hash_said(c, k, verb);
+	/* Whose it was before, a copy finds otherwise. */
+	if (!m->dead && call[k->call].via == MAILBOX_MOVES &&
+	    msg_said(c, call[k->call].req, req, &hashed[1]).code == ERR_none)
+		k->body_hash = digest_of(str_of(c->secret), hashed, COUNT(hashed));
 }

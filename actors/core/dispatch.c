@@ -56,11 +56,11 @@ struct once {
 	struct secret      key;		/* of its reply's seal */
 };
 
-/* The body is hashed as it came: the gateway writes the same fields in the same order. */
-static err_t once_of(struct ctx *c, const struct call *k, struct str body, const char *request,
+/* Of the body, what the client said is hashed: what the gateway found out may be another at a copy. */
+static err_t once_of(struct ctx *c, const struct call *k, const void *req, const char *request,
 		     struct once *once)
 {
-	struct str part[] = { STR("body"), str_of(k->name), body, STR("") };
+	struct str part[] = { STR("body"), str_of(k->name), STR(""), STR("") };
 	struct digest *d = arena_alloc(c->mem, 2 * sizeof *d);
 	struct request_id id;
 
@@ -68,6 +68,7 @@ static err_t once_of(struct ctx *c, const struct call *k, struct str body, const
 		return refuse(c, ERR_too_large, "no room for a key");
 	if (!request_id_read(str_of(request), &id))
 		return refuse(c, ERR_unreadable, "a request id that is none");
+	TRY(msg_said(c, k->req, req, &part[2]));
 	d[0] = id.nonce;
 	d[1] = digest_of(str_of(c->secret), part, COUNT(part) - 1);
 	SET(&once->row, id, ((struct str) { (const char *) d[0].b, sizeof d[0].b }));
@@ -168,6 +169,6 @@ err_t dispatch(struct ctx *c, const struct receive *r, struct str body, const ch
 		return refuse(c, ERR_too_large, "no room for a request");
 	TRY(msg_from_pack(c, k->req, body, req));
 	if (k->tx == TX_WRITE && request != NULL && request[0] != '\0')
-		TRY(once_of(c, k, body, request, &once));
+		TRY(once_of(c, k, req, request, &once));
 	return k->tx == TX_NONE ? act(c, r, req, reply) : in_transaction(c, r, req, &once, reply);
 }

@@ -173,6 +173,22 @@ def test_a_rating_reviews_the_latest_visit_without_a_review(stack):
     counted(stack, doctor, 85, 2)
 
 
+def test_a_copy_hears_what_the_first_was_told_whatever_happened_since(stack):
+    """What the gateway finds out, the state and the visits, is no part of what the client said."""
+    doctor, patient, id = stack.visit(state="in_progress")
+    keys = [str(uuid.uuid4()) for _ in range(3)]
+    assert review(stack, patient, id, key=keys[0]).code == "not_concluded"
+    assert stack.post(f"/appointments/{id}/conclude", doctor).status == 200
+    assert review(stack, patient, id, key=keys[0]).code == "not_concluded"
+    rate = lambda key: stack.post(f"/users/doctors/{doctor.id}/ratings", patient, rating=4, key=key)    # noqa: E731
+    first = rate(keys[1])
+    stack.visit(doctor, patient, days=2)
+    again = rate(keys[1])
+    assert (first.status, again.status, again.body) == (202, 202, first.body)
+    assert rate(keys[2]).json["appointment_id"] != first.json["appointment_id"]
+    counted(stack, doctor, 80, 2)
+
+
 def test_ratings_at_once_are_no_more_than_the_visits(stack):
     doctor, patient, _ = stack.visit(days=1)
     for days in (2, 3):

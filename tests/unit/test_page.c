@@ -25,6 +25,22 @@ TEST(without_a_cursor_a_list_begins_at_its_beginning)
 	assert_int_equal(p.after_id, 0);
 }
 
+TEST(a_list_with_the_latest_first_begins_at_the_end_of_time)
+{
+	struct ctx *c = fresh();
+	struct str cursor;
+	struct page p;
+
+	assert_err(page_open_latest(c, 0, (struct str) { NULL, 0 }, &p), none);
+	assert_int_equal(p.after_time, TIME_MAX);
+	assert_int_equal(p.after_id, INT64_MAX);
+	assert_err(page_after(c, 1800000000, 7, &cursor), none);
+	assert_err(page_open_latest(c, 10, cursor, &p), none);
+	assert_int_equal(p.after_time, 1800000000);
+	assert_int_equal(p.after_id, 7);
+	assert_err(page_open_latest(fresh(), 10, STR("nonsense"), &p), unreadable);
+}
+
 TEST(what_was_never_given_out_is_no_cursor)
 {
 	static const char *const wrong[] = { "", "x", "AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAA",

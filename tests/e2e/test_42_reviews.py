@@ -139,14 +139,7 @@ def test_fifty_copies_at_once_are_one_review(stack):
 
 def test_many_reviews_at_once_are_an_exact_sum(stack):
     doctor = stack.doctor()
-    slots = stack.slots(doctor, 24)
-    visits = []
-    for slot in slots:
-        patient = stack.patient()
-        answer = stack.post("/appointments", patient, schedule_id=slot, doctor_id=doctor.id)
-        assert answer.status == 201, answer
-        visits.append((patient, answer.json["id"]))
-    stack.sql("UPDATE agenda.appointment SET status = 'concluded' WHERE doctor_id = %s", doctor.id)
+    visits = [stack.visit(doctor, days=1 + i)[1:] for i in range(24)]
     tenths = [10 + 7 * i % 41 for i in range(len(visits))]
     answers = at_once(len(visits), lambda i: review(stack, *visits[i], tenths[i] / 10))
     assert {a.status for a in answers} == {202}, answers

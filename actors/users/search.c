@@ -15,8 +15,8 @@
 #include "broker/base/digest.h"
 
 enum {
-	LOOK       = 1000,	/* doctors of the order that are looked at before the words are */
-	LOOK_SLOTS = 300,	/* fewer, where each of them is looked up in another table */
+	LOOK       = 6000,	/* doctors of the order that are looked at before the words are */
+	LOOK_SLOTS = 1500,	/* fewer, where each of them is looked up among the free slots */
 	TERMS_MAX  = 32,	/* more than so many specialties or cities are no way to find a few doctors */
 	SEARCH_MS  = 500,
 	KEY        = 64,
@@ -93,7 +93,7 @@ static err_t digits_of(struct ctx *c, struct str text, struct str *out)
 static err_t ask(struct ctx *c, const struct users_doctors_req *q, const struct page *page,
 		 struct users_search *s)
 {
-	struct place at = place_before_all(q->has.sort ? q->sort : SORT_NAME);
+	struct place at = place_before_all(q->has.sort ? q->sort : SORT_RATING);
 
 	COPY(s, q, full_name);
 	COPY(s, q, specialty);
@@ -121,7 +121,7 @@ static err_t ask(struct ctx *c, const struct users_doctors_req *q, const struct 
 	SET(s, after_next_slot, at.next_slot);
 	SET(s, rows, page->rows);
 	SET(s, terms, TERMS_MAX + 1);
-	SET(s, look, s->has.available_from || at.sort == SORT_NEXT_SLOT ? LOOK_SLOTS : LOOK);
+	SET(s, look, s->has.available_from ? LOOK_SLOTS : LOOK);
 	return OK;
 }
 
@@ -159,7 +159,8 @@ static err_t find_few(struct ctx *c, struct users_search *s, const struct terms 
 	s->cities.items = cities.items;
 	s->cities.n = cities.n;
 	s->has.specialties = s->has.cities = 1;
-	return db_list(c, Q_users_find_few, s, &found->items, &found->n);
+	return db_list(c, s->has.available_from ? Q_users_find_free : Q_users_find_few, s, &found->items,
+		       &found->n);
 }
 
 static err_t find(struct ctx *c, struct users_search *s, struct found *found)

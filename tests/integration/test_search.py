@@ -1,0 +1,193 @@
+"""What a search costs in PostgreSQL when there are many doctors: what the actor's own statements did is read from
+plans that the server logs (auto_explain), among 100,000 doctors with 2,000,000 slots to come."""
+import json
+import re
+import struct
+from base64 import urlsafe_b64encode
+from urllib.parse import quote, urlencode
+
+import msgpack
+import psycopg2
+import pytest
+
+from stack import Stack, wait_until
+
+DOCTORS, SLOTS_OF_EACH = 100_000, 20
+BIG = {"account", "doctor", "address", "card", "practice", "free_slot", "term"}
+PLAN = re.compile(r"duration: (\S+) ms  plan:\n((?:\t[^\n]*\n)+)")
+# Few specialties and cities have most of the doctors, and some words never stand together.
+PEOPLE = """
+INSERT INTO users.account (id, full_name, email, password_hash, document_id, phone, role)
+SELECT g, (ARRAY['Ana','Maria','João','José','Antônio','Luís','Inês','Caetano','Zuleica','Wilza'])[1 + floor(10 * random() ^ 2)]
+       || ' ' || (ARRAY['da Silva','dos Santos','Oliveira','Souza','Gonçalves','Ferreira','Brandão','Lima','Araújo','Xavier'])
+                 [1 + floor(10 * random() ^ 2)] || ' ' || (ARRAY['Neto','Filho','Júnior','Costa','Prado'])[1 + g % 5],
+       'd' || g || '@test.example', '!', lpad(g::text, 11, '0'), '+55 31 5550-0199', 'doctor'
+  FROM generate_series(1, DOCTORS) AS g;
+INSERT INTO users.address (user_id, street, number, neighborhood, city, state, zip)
+SELECT g, 'Rua A', '1', 'Centro', 'Cidade ' || town, (ARRAY['SP','RJ','MG','BA','AC'])[1 + town / 40],
+       lpad((town * 100)::text, 5, '0') || '-' || lpad((g % 1000)::text, 3, '0')
+  FROM (SELECT g, floor(200 * random() ^ 3)::int AS town FROM generate_series(1, DOCTORS) AS g) AS p;
+INSERT INTO users.doctor (user_id, medical_id, specialty, price)
+SELECT g, lpad(g::text, 7, '0') || '-MG', CASE WHEN kind = 0 THEN 'Otorrinolaringologia' ELSE 'Área nº ' || kind END,
+       100 + kind * 10 + floor(random() * 40)
+  FROM (SELECT g, floor(40 * random() ^ 2)::int AS kind FROM generate_series(1, DOCTORS) AS g) AS p;
+UPDATE users.card SET rating_count = 1 + doctor_id % 50, rating_sum = (1 + doctor_id % 50) * (10 + doctor_id % 40)
+ WHERE doctor_id % 2 = 0;
+SELECT users.card_copy(ARRAY(SELECT doctor_id FROM users.card));
+INSERT INTO users.free_slot (slot_id, doctor_id, starts, ends, free, version)
+SELECT g * EACH + k, g, at, at + interval '30 minutes', random() < 0.7, 1
+  FROM generate_series(1, DOCTORS) AS g, generate_series(0, EACH - 1) AS k,
+       LATERAL (SELECT date_trunc('day', now()) + make_interval(days => 1 + abs(hashint8(g * 32 + k)) % 60, hours => 11 + k % 9)) AS t (at);
+UPDATE users.practice AS p SET next_slot = coalesce((SELECT min(starts) FROM users.free_slot AS f
+                                                      WHERE f.doctor_id = p.doctor_id AND f.free), users.never());
+SELECT setval('users.account_id_seq', DOCTORS);
+"""
+SORTS = ("name", "price", "rating", "next_slot")
+FILTERS = {
+    "nothing": {},
+    "a common specialty": {"specialty": "otorrinolaringologia"},
+    "a part of many specialties": {"specialty": "area"},
+    "a rare specialty": {"specialty": "area nº 39"},
+    "a common city": {"city": "cidade 0"},
+    "a rare city": {"city": "Cidade 199"},
+    "a common state": {"state": "SP"},
+    "a rare state": {"state": "ac"},
+    "a common name": {"full_name": "maria"},
+    "a rare name": {"full_name": "wilza xavier"},
+    "a short name": {"full_name": "jo"},
+    "a short name of nobody": {"full_name": "qx"},
+    "a name of nobody": {"full_name": "qqwwrr"},
+    "a city of nobody": {"city": "nowhere"},
+    "a zip": {"zip": "00100-001"},
+    "a part of a zip": {"zip": "001"},
+    "a medical id": {"medical_id": "0050000-MG"},
+    "a part of a medical id": {"medical_id": "5000"},
+    "a low rating": {"avg_rating": 2},
+    "a high rating": {"avg_rating": 4.85},
+    "a rating of nobody": {"avg_rating": 5},
+    "specialty and name": {"specialty": "otorrino", "full_name": "maria"},
+    "specialty, city and state": {"specialty": "area nº 7", "city": "cidade 12", "state": "SP"},
+    "a city in another state": {"city": "cidade 12", "state": "RJ"},
+    "a common specialty and a name of nobody": {"specialty": "otorrinolaringologia", "full_name": "qqwwrr"},
+    "city and rating": {"city": "cidade 3", "avg_rating": 4.5},
+    "the dearest specialty": {"specialty": "area nº 38"},
+    "a month": {"available_from": "{20}", "available_to": "{50}"},
+    "an hour": {"available_from": "{20} 10:00", "available_to": "{20} 10:30"},
+    "a time when nobody is free": {"available_from": "{300}"},
+    "an hour and a specialty": {"available_from": "{20} 08:00", "available_to": "{20} 12:00", "specialty": "area nº 30"},
+    "everything": {"full_name": "maria", "specialty": "otorrino", "city": "cidade 0", "state": "SP", "zip": "000",
+                   "medical_id": "00", "avg_rating": 1, "available_from": "{1}", "available_to": "{60}"},
+}
+
+
+@pytest.fixture(scope="module")
+def many():
+    with Stack() as stack:
+        postgres = psycopg2.connect(stack.env["DATABASE_URL"].replace("healthmed@", "postgres@"))
+        postgres.autocommit = True
+        with postgres.cursor() as cursor:
+            cursor.execute(PEOPLE.replace("DOCTORS", str(DOCTORS)).replace("EACH", str(SLOTS_OF_EACH)))
+            cursor.execute("VACUUM ANALYZE")
+            cursor.execute("ALTER ROLE healthmed_users SET session_preload_libraries = 'auto_explain'")
+            for name, value in (("min_duration", 0), ("analyze", 1), ("buffers", 1), ("timing", 0), ("format", "json")):
+                cursor.execute(f"ALTER ROLE healthmed_users SET auto_explain.log_{name} = '{value}'")
+        stack.stop("actor-users")
+        stack.start("actor-users")
+        stack.someone = stack.token("patient", DOCTORS + 1)
+        yield stack
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+class Cost:
+    """What the statements of one request did."""
+
+    def __init__(self, log):
+        plans = [(float(ms), json.loads(text)) for ms, text in PLAN.findall(log)]
+        self.plans = [(ms, p["Plan"]) for ms, p in plans if p["Query Text"].lstrip("(").startswith("SELECT")
+                      and re.search(r"users\.(card|practice|term)", p["Query Text"])]
+        every = [n for _, plan in self.plans for n in nodes(plan)]
+        self.ms = sum(ms for ms, _ in self.plans)
+        self.blocks = sum(p["Shared Hit Blocks"] + p["Shared Read Blocks"] for _, p in self.plans)
+        self.rows = int(sum(n["Actual Rows"] * n["Actual Loops"] for n in every if "Relation Name" in n))
+        self.scanned = {n["Relation Name"] for n in every if n["Node Type"] == "Seq Scan"} & BIG
+
+
+def ask(stack, path):
+    """One request, and what it cost."""
+    log = stack.run / "logs" / "postgres.log"
+    before = log.stat().st_size
+    answer = stack.get(path, stack.someone)
+    assert answer.status == 200, answer
+    with log.open(errors="replace") as f:
+        f.seek(before)
+        return answer, Cost(f.read())
+
+
+def dated(stack, value):
+    """ "{20} 10:00" is ten o'clock in twenty days."""
+    if isinstance(value, str) and value.startswith("{"):
+        days, clock = value[1:].split("}")
+        (day,), = stack.sql("SELECT to_char(now() + make_interval(days => %s), 'YYYY-MM-DD')", int(days))
+        return f"{day}{clock or ' 00:00'}"
+    return value
+
+
+def page(stack, filters):
+    """A page without help of the cache; of three the quickest, because others work on this machine too."""
+    found = [ask(stack, "/users/doctors?" + urlencode({**filters, "limit": limit}, quote_via=quote))
+             for limit in (48, 49, 50)]
+    return found[-1][0], min((cost for _, cost in found), key=lambda cost: cost.ms)
+
+
+def check(answer, cost, what):
+    print(f"{what:52} {len(answer.json):3} doctors {cost.ms:6.2f} ms {cost.rows:6} rows {cost.blocks:6} blocks")
+    assert cost.plans and not cost.scanned
+    assert cost.rows <= 30_000 and cost.blocks <= 30_000
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_page_costs_little_whatever_is_asked(many, name, sort):
+    check(*page(many, {**{k: dated(many, v) for k, v in FILTERS[name].items()}, "sort": sort}), f"{name}, by {sort}")
+
+
+DEEP = {"name": "left(name, 40)", "price": "(price * 100)::bigint", "rating": "rank",
+        "next_slot": "(extract(epoch FROM next_slot) * 1000000)::bigint"}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("name", ["nothing", "a common specialty", "a rare name", "a high rating"])
+def test_a_page_far_behind_costs_no_more_than_the_first(many, name, sort):
+    key, doctor = many.sql(f"SELECT {DEEP[sort]}, doctor_id FROM users.{'practice' if sort == 'next_slot' else 'card'} "
+                           f"ORDER BY 1, 2 OFFSET {DOCTORS * 9 // 10} LIMIT 1")[0]
+    raw = struct.pack(">Bq", SORTS.index(sort), doctor) + (
+        key.encode() if sort == "name" else struct.pack(">d" if sort == "rating" else ">q", key))
+    cursor = urlsafe_b64encode(raw).decode().rstrip("=")
+    check(*page(many, {**FILTERS[name], "sort": sort, "cursor": cursor}), f"{name}, by {sort}, far behind")
+
+
+def test_facts_of_a_batch_cost_little(many):
+    """Bookings come by the thousand a second: what 256 of them cost is told, and bounded in blocks."""
+    facts = [{"id": n, "doctor_id": n, "patient_id": 10**6 + n, "slot_id": n * SLOTS_OF_EACH, "at": 0,
+              "starts": 4 * 10**15, "ends": 4 * 10**15 + 10**9, "free": False, "version": 2} for n in range(1, 257)]
+    log = many.run / "logs" / "postgres.log"
+    before = log.stat().st_size
+    with many.nats() as nats:
+        for fact in ("booked", "slots"):
+            nats.publish(f"healthmed.v1.events.booking.{fact}.1", msgpack.packb({"items": facts}))
+    wait_until(lambda: many.sql("SELECT count(*) FROM users.acquaintance")[0][0] == 256 and
+               many.sql("SELECT count(*) FROM users.free_slot WHERE version = 2")[0][0] == 256)
+    with log.open(errors="replace") as f:
+        f.seek(before)
+        told = [(float(ms), json.loads(text)) for ms, text in PLAN.findall(f.read())]
+    applied = [(ms, p["Plan"]) for ms, p in told if "unnest" in p["Query Text"]]
+    print(f"256 bookings: {sum(ms for ms, _ in applied):.2f} ms")
+    assert len(applied) == 3                    # statements, however many facts
+    for _, plan in applied:
+        assert not {n.get("Relation Name") for n in nodes(plan) if n["Node Type"] == "Seq Scan"} & BIG
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 256 * 60

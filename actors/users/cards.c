@@ -59,13 +59,16 @@ void users_facts(struct cache *cache, struct ctx *c, const struct facts *f)
 
 /* ---- facts ---- */
 
-/* Those whose page is another now; it is forgotten before the commit, and for as long as a page is kept. */
+/* Those of whom something else is true now: what is kept is forgotten before the commit, and for as long
+ * as it would be kept. */
 static err_t changed(struct ctx *c, enum query q, const struct facts *f)
 {
 	struct users_ids ids = { .set = { 0 } };
 
 	TRY(db_list(c, q, f, &ids.items.items, &ids.items.n));
 	fence(c->cache, c, CARDS_PAGE, ids.items.items, ids.items.n, CARDS_KEEP_MS);
+	if (q != Q_users_fact_next)	/* nobody sees his own next slot */
+		fence(c->cache, c, CARDS_ME, ids.items.items, ids.items.n, CARDS_KEEP_MS);
 	return OK;
 }
 

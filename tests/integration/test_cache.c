@@ -1,5 +1,6 @@
 /* test_cache.c - the cache with a server, without one, and with one that is silent or lies. */
 #include "actors/core/cache.h"
+#include "broker/msg/facts.h"
 #include "tests/integration/servers.h"
 
 /* A server that takes connections and says what it is told to, or nothing. */
@@ -53,6 +54,67 @@ TEST(an_entry_under_a_foreign_key_is_not_served)
 	cache_close(ca);
 }
 
+TEST(what_is_there_is_not_put_anew)
+{
+	struct ctx *c = fresh();
+	struct cache *ca;
+	struct str value;
+
+	need_redis();
+	ca = cache_open(redis_url);
+	cache_put(ca, "n", STR("first"), 60000);
+	cache_put(ca, "n", STR("second"), 60000);
+	assert_true(cache_get(ca, c, "n", &value));
+	assert_str(value, "first");
+	cache_close(ca);
+}
+
+TEST(behind_a_fence_nothing_is_served_and_nothing_put_until_it_falls)
+{
+	const char *keys[300];
+	char name[COUNT(keys)][8];
+	struct ctx *c = fresh();
+	struct cache *ca;
+	struct str value;
+
+	need_redis();
+	ca = cache_open(redis_url);
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		(void) snprintf(name[i], sizeof name[i], "f%zu", i);
+		keys[i] = name[i];
+	}
+	cache_put(ca, "f0", STR("old"), 60000);
+	cache_put(ca, "f299", STR("old"), 60000);
+	cache_fence(ca, keys, COUNT(keys), 400);
+	for (size_t i = 0; i < COUNT(keys); i += 299) {
+		assert_false(cache_get(ca, c, keys[i], &value));
+		cache_put(ca, keys[i], STR("read before the change"), 60000);
+		assert_false(cache_get(ca, c, keys[i], &value));
+	}
+	assert_true(WAIT((cache_put(ca, "f0", STR("new"), 60000), cache_get(ca, c, "f0", &value)), 5));
+	assert_str(value, "new");
+	cache_close(ca);
+}
+
+TEST(a_message_is_kept_as_it_is_and_what_is_none_is_not_read)
+{
+	struct ctx c = *fresh();
+	struct fact in = { .set = { 0 } }, out;
+
+	need_redis();
+	c.cache = cache_open(redis_url);
+	SET(&in, id, 7);
+	SET(&in, at, 8);
+	assert_false(cache_read(&c, "m", &fact_msg, &out));
+	cache_keep(&c, "m", &fact_msg, &in, 60000);
+	assert_true(cache_read(&c, "m", &fact_msg, &out));
+	assert_true(out.id == 7 && out.at == 8 && !out.has.doctor_id);
+	cache_put(c.cache, "spoiled", STR("\x81\xa2id"), 60000);
+	assert_false(cache_read(&c, "spoiled", &fact_msg, &out));
+	assert_true(c.nfaults == 0 && c.verdict == ERR_none && out.set.has == 0);
+	cache_close(c.cache);
+}
+
 TEST(without_a_cache_everything_goes_on)
 {
 	struct ctx *c = fresh();
@@ -63,6 +125,7 @@ TEST(without_a_cache_everything_goes_on)
 	assert_false(cache_get(none, c, "a", &value));
 	cache_put(none, "a", STR("x"), 1000);
 	cache_drop(none, &(const char *) { "a" }, 1);
+	cache_fence(none, &(const char *) { "a" }, 1, 1000);
 	cache_close(none);
 }
 

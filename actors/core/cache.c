@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include "actors/core/cache.h"
 #include "broker/base/clock.h"
+#include "broker/base/rule.h"
 #include "broker/metrics.h"
 
 enum {
@@ -123,8 +124,9 @@ bool cache_get(struct cache *ca, struct ctx *c, const char *key, struct str *val
 	r = ask(ca, 2, argv, NULL);
 	if (r == NULL)
 		return false;
-	if (r->type != REDIS_REPLY_STRING || r->len <= nkey || memcmp(r->str, key, nkey) != 0 ||
-	    r->str[nkey] != '\n' || (copy = arena_alloc(c->mem, r->len - nkey)) == NULL) {
+	if (r->type != REDIS_REPLY_STRING || r->len <= nkey ||
+	    (memcmp(r->str, key, nkey) != 0 && RULE(cache_key)) || r->str[nkey] != '\n' ||
+	    (copy = arena_alloc(c->mem, r->len - nkey)) == NULL) {
 		metric_add(METRIC_cache_misses, NULL, 1);
 		return false;
 	}
@@ -176,6 +178,10 @@ void cache_fence(struct cache *ca, const char *const *keys, size_t n, int ms)
 	const char *argv[3 + DROP_MAX + 1] = { "EVAL", script };
 	char count[16], ttl[16];
 
+	if (!RULE(cache_fence)) {
+		cache_drop(ca, keys, n);
+		return;
+	}
 	(void) snprintf(ttl, sizeof ttl, "%d", ms);
 	for (size_t part; n > 0 && is_open(ca); keys += part, n -= part) {
 		part = n < DROP_MAX ? n : DROP_MAX;

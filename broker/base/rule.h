@@ -39,7 +39,9 @@
 	X(bisect,            "a batch with a poisonous command is dropped whole")         \
 	X(retry_outage,      "an outage is taken for a verdict")                          \
 	X(outbox_ack,        "a fact is deleted before it is acknowledged")               \
-	X(follow_once,       "facts that were applied are applied again")
+	X(follow_once,       "facts that were applied are applied again")                 \
+	X(cache_key,         "what is kept is served under any key")                      \
+	X(cache_fence,       "what was read before a change is kept after it")
 
 #ifdef HEALTHMED_MUTANTS
 enum rule {

@@ -47,10 +47,14 @@ TEST(an_entry_under_a_foreign_key_is_not_served)
 	need_redis();
 	ca = cache_open(redis_url);
 	cache_put(ca, "slots:1", STR("of doctor 1"), 60000);
-	(void) snprintf(command, sizeof command, "redis-cli --no-auth-warning -p %d -a sesame RENAME slots:1 slots:11 "
-			">/dev/null", redis.port);
-	assert_int_equal(system(command), 0);
-	assert_false(cache_get(ca, c, "slots:11", &value));
+	for (int i = 0; i < 2; i++) {		/* as long a key, and one that begins with the other */
+		static const char *const key[] = { "slots:1", "slots:2", "slots:22" };
+
+		(void) snprintf(command, sizeof command, "redis-cli --no-auth-warning -p %d -a sesame RENAME %s %s "
+				">/dev/null", redis.port, key[i], key[i + 1]);
+		assert_int_equal(system(command), 0);
+		assert_false(cache_get(ca, c, key[i + 1], &value));
+	}
 	cache_close(ca);
 }
 

@@ -2,7 +2,6 @@
 import http.client
 import json
 import threading
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -27,7 +26,7 @@ class Patients:
     def __init__(self, stack, count=3, slots=1000):
         made = json.loads(stack.seed("--doctors", count, "--patients", count, "--slots", slots, "--minutes", 5))
         self.stack, self.lock, self.end = stack, threading.Lock(), threading.Event()
-        self.told, self.times, self.failures = [], [], []
+        self.told, self.failures = [], []
         tokens = stack.tokens("patient", made["first_patient"], count)
         self.threads = [threading.Thread(target=self._life, args=(
             token, made["first_doctor"] + i, range(made["first_slot"] + i * slots, made["first_slot"] + (i + 1) * slots)))
@@ -51,7 +50,6 @@ class Patients:
                 if answer is not None and answer.status < 500:
                     with self.lock:
                         self.told.append((token, answer))
-                        self.times.append(time.monotonic())
                     break
                 self.end.wait(0.05)
             if self.end.wait(0.1):
@@ -69,11 +67,10 @@ class Patients:
         return answer
 
     def go_on(self, seconds):
-        """Bookings that begin now are told 201 again, by each of them and within that time."""
-        began, before = time.monotonic(), len(self.told)
+        """Bookings are told 201 again, twice each of them, within that time."""
+        before = len(self.told)
         wait_until(lambda: sum(a.status == 201 for _, a in self.told[before:]) >= 2 * len(self.threads), seconds,
                    f"bookings go on ({self.failures[-3:]})")
-        return time.monotonic() - began
 
     def lost(self):
         """What was told as booked or accepted, and is not there."""
@@ -88,7 +85,7 @@ class Patients:
 
 
 def judge(cluster, patients):
-    """Everything that was told is there, and nothing else was: 201, 202 or a refusal that a repetition explains."""
+    """Everybody was told 201 or 202 in the end, and all of that is there."""
     assert {a.status for _, a in patients.told} <= {201, 202}, [a for _, a in patients.told if a.status not in (201, 202)]
     assert patients.lost() == []
     wait_until(lambda: " 0 pending" in cluster.verify(), 10, "nothing is pending")
@@ -139,10 +136,9 @@ def test_the_leader_of_the_mailboxes_may_be_killed(cluster):
         patients.go_on(20)
         leader = nats_leader(cluster)
         cluster.kill(leader)
-        gap = patients.go_on(20)
+        patients.go_on(20)
         cluster.start(leader)
         patients.go_on(10)
-    print("leader", gap)
     judge(cluster, patients)
 
 
@@ -151,10 +147,9 @@ def test_a_gateway_may_be_killed(cluster):
     with Patients(cluster) as patients:
         patients.go_on(10)
         cluster.kill("gateway")
-        gap = patients.go_on(5)
+        patients.go_on(5)
         cluster.start("gateway")
         patients.go_on(5)
-    print("gateway", gap)
     assert patients.failures == []
     judge(cluster, patients)
 
@@ -164,10 +159,9 @@ def test_the_primary_may_be_lost_and_a_standby_promoted(cluster):
         patients.go_on(10)
         cluster.kill("postgres")
         cluster.promote("postgres-2")
-        gap = patients.go_on(10)
+        patients.go_on(10)
         cluster.start("postgres")               # it comes back as a standby
         patients.go_on(10)
-    print("primary", gap)
     judge(cluster, patients)
     assert primary(cluster) == "postgres-2"
     assert cluster.sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == [(2,)]
@@ -206,3 +200,8 @@ def test_a_commit_that_no_standby_has_confirmed_is_told_to_nobody(cluster):
     wait_until(lambda: cluster.get(f"/appointments/requests/{answer.json['request_id']}", patient).json["status"] == "booked",
                10, "it is confirmed and told")
     cluster.verify()
+
+
+def test_the_data_of_one_server_do_not_become_a_cluster(stack):
+    assert "is of one server, not of a cluster" in stack.stack("up", "--cluster", check=False)
+    assert "well" in stack.stack("status")

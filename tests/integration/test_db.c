@@ -73,12 +73,14 @@ struct query_text {
 static const struct query_text query_text[Q_COUNT];
 #include "actors/core/db.c"
 #include "tests/unit/test.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -892,6 +894,45 @@ TEST(a_silent_server_is_left_a_second_after_the_deadline)
 	assert_err(db_flush(&c), unavailable);
 	assert_err(db_commit(&c), unavailable);
 	db_rollback(&c);
+}
+
+/* A port that takes connections and never says a word. */
+static int silent_port(int fd)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof at;
+
+	assert_int_equal(bind(fd, (struct sockaddr *) &at, sizeof at), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *) &at, &n), 0);
+	return ntohs(at.sin_port);
+}
+
+TEST(of_several_hosts_one_that_is_dead_costs_nothing_and_one_that_is_silent_two_seconds)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int port = silent_port(fd);
+	char list[256], why[256] = "";
+	struct db *db = NULL;
+	int64_t began;
+
+	need_server();
+	(void) snprintf(list, sizeof list, "host=/nowhere,%s port=5432 dbname=postgres user=postgres "
+			"target_session_attrs=read-write", folder);
+	began = clock_mono();
+	assert_err(db_open(list, NULL, &db, why), none);
+	assert_in_range(clock_mono() - began, 0, SECOND);
+	db_close(db);
+	(void) snprintf(list, sizeof list, "host=127.0.0.1,%s port=%d,5432 dbname=postgres user=postgres", folder, port);
+	began = clock_mono();
+	assert_err(db_open(list, NULL, &db, why), none);
+	assert_in_range(clock_mono() - began, SECOND, 4 * SECOND);
+	db_close(db);
+	(void) snprintf(list, sizeof list, "host=127.0.0.1,127.0.0.1,127.0.0.1 port=%d dbname=postgres", port);
+	began = clock_mono();
+	assert_err(db_open(list, NULL, &db, why), unavailable);
+	assert_in_range(clock_mono() - began, SECOND, 8 * SECOND);
+	(void) close(fd);
 }
 
 TEST(a_session_that_was_killed_is_lost_and_says_so)

@@ -113,5 +113,28 @@ def test_a_worker_whose_cursor_another_has_moved_reads_anew_before_it_commits(ow
     assert f'"partition":{partition},"why":"cursor moved"' in own.log("actor-booking")
 
 
+def test_a_move_waits_for_the_mailbox_that_it_leaves(own):
+    """Both cursors are locked: numbers of batches order what becomes free there and who has it next."""
+    def partition(doctor):
+        return own.sql("SELECT partition FROM agenda.request WHERE doctor_id = %s LIMIT 1", doctor.id)[0][0]
+
+    former, (old,) = own.doctor_with_slots(1)
+    doctor, (new,) = own.doctor_with_slots(1)
+    while partition(doctor) == partition(former):
+        doctor, (new,) = own.doctor_with_slots(1)
+    patient = own.patient()
+    id = own.post("/appointments", patient, schedule_id=old, doctor_id=former.id).json["id"]
+    with transaction(own) as other:
+        other.execute("SELECT FROM agenda.cursor WHERE partition = %s FOR UPDATE", (partition(former),))
+        answer = own.http("PUT", f"/appointments/{id}", {"schedule_id": new, "doctor_id": doctor.id}, patient,
+                          {"Prefer": "respond-async"})
+        assert answer.status == 202, answer
+        wait_until(lambda: own.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'healthmed_booking'"
+                                   " AND wait_event_type = 'Lock'"), 5, "the worker waits for the other cursor")
+        assert own.get(f"/appointments/{id}", patient).json["doctor_id"] == former.id
+    assert status(own, answer.json["request_id"], patient) == "done"
+    assert own.get(f"/appointments/{id}", patient).json["doctor_id"] == doctor.id
+
+
 def test_the_promises_hold_after_all_this(own):
     own.verify()

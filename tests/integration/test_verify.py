@@ -5,16 +5,16 @@ import pytest
 
 from stack import Stack, wait_until
 
-TABLES = ("slot", "appointment", "request", "cursor", "dead_letter")
+TABLES = ("slot", "appointment", "move", "request", "cursor", "dead_letter")
 APPOINTMENT = ("id, slot_id, doctor_id, patient_id, starts, ends, status, created_at, updated_at,"
                " granted_seq, granted_batch")
 
 
 class History:
-    """A small true history: won, refused, cancelled, won again."""
+    """A small true history: won, refused, cancelled, won again; moved, and what was left booked again."""
 
     def __init__(self, stack):
-        self.doctor, self.slots = stack.doctor_with_slots(3)
+        self.doctor, self.slots = stack.doctor_with_slots(5)
         self.other, self.others = stack.doctor_with_slots(1)
         self.first, self.second = stack.patient(), stack.patient()
         self.won = self._book(stack, self.first, self.slots[0], 201)
@@ -22,6 +22,11 @@ class History:
         second = self._book(stack, self.second, self.slots[1], 201)
         assert stack.post(f"/appointments/{second['id']}/cancel", self.second, reason="a cold").status == 200
         self.again = self._book(stack, self.first, self.slots[1], 201)
+        self.moved = self._book(stack, self.second, self.slots[3], 201)
+        assert stack.http("DELETE", f"/schedules/{self.slots[3]}", token=self.doctor).code == "slot_booked"
+        move = {"schedule_id": self.slots[4], "doctor_id": self.doctor.id}
+        assert stack.http("PUT", f"/appointments/{self.moved['id']}", move, self.second).status == 200
+        self.left = self._book(stack, self.first, self.slots[3], 201)
 
     def _book(self, stack, patient, slot, status):
         answer = stack.post("/appointments", patient, schedule_id=slot, doctor_id=self.doctor.id)
@@ -134,7 +139,7 @@ def test_a_cursor_ahead_of_the_work_is_found(planted):
 
 
 def test_a_false_blocker_is_found(planted):
-    planted.sql("UPDATE agenda.request SET blocked_by = %s WHERE status = 'rejected'", planted.history.again["id"])
+    planted.sql("UPDATE agenda.request SET blocked_by = %s WHERE code = 'slot_taken'", planted.history.again["id"])
     broken(planted, "refused for a false reason")
 
 
@@ -142,6 +147,47 @@ def test_a_blocker_that_was_already_gone_is_found(planted):
     """Freed before the refusal: the slot was free, and the refusal wrong."""
     planted.sql("UPDATE agenda.appointment SET status = 'cancelled', cancelled_by = 'patient', cancelled_at = now(),"
                 " freed_seq = granted_seq, freed_batch = granted_batch WHERE id = %s", planted.history.won["id"])
+    broken(planted, "refused for a false reason")
+
+
+def test_a_slot_granted_before_it_was_left_is_found(planted):
+    planted.sql("UPDATE agenda.move AS m SET freed_batch = a.granted_batch + 1 FROM agenda.appointment AS a"
+                " WHERE m.appointment_id = %s AND a.id = %s", planted.history.moved["id"], planted.history.left["id"])
+    broken(planted, "slot booked twice")
+
+
+def test_a_patient_in_two_places_before_one_of_them_was_left_is_found(planted):
+    planted.sql("UPDATE agenda.move AS m SET starts = a.starts, ends = a.ends, patient_id = a.patient_id"
+                "  FROM agenda.appointment AS a WHERE a.id = %s", planted.history.again["id"])
+    broken(planted, "patient in two places")
+
+
+def test_a_move_that_did_not_happen_is_found(planted):
+    """The request says so, and the appointment is where it was."""
+    planted.sql("UPDATE agenda.appointment AS a SET slot_id = m.slot_id, starts = m.starts, ends = m.ends,"
+                " granted_seq = m.granted_seq, granted_batch = m.granted_batch, status = 'concluded', freed_seq = m.freed_seq,"
+                " freed_batch = m.freed_batch FROM agenda.move AS m WHERE m.appointment_id = a.id")
+    planted.sql("DELETE FROM agenda.move")
+    broken(planted, "booked, and not there")
+
+
+def test_a_move_that_nobody_asked_for_is_found(planted):
+    planted.sql("UPDATE agenda.request SET moved = NULL WHERE moved")
+    broken(planted, "there, and never asked for")
+
+
+def test_a_slot_left_for_no_other_is_found(planted):
+    planted.sql("UPDATE agenda.move SET freed_seq = freed_seq - 1, freed_batch = freed_batch")
+    broken(planted, "there, and never asked for")
+
+
+def test_an_appointment_that_is_over_and_still_holds_its_slot_is_found(planted):
+    planted.sql("UPDATE agenda.appointment SET status = 'concluded' WHERE id = %s", planted.history.left["id"])
+    broken(planted, "there, and never asked for")
+
+
+def test_a_slot_that_was_said_to_be_booked_and_was_not_is_found(planted):
+    planted.sql("UPDATE agenda.request SET blocked_by = %s WHERE code = 'slot_booked'", planted.history.left["id"])
     broken(planted, "refused for a false reason")
 
 

@@ -250,6 +250,13 @@ static err_t take_requests(struct ctx *c, struct agenda *g, size_t room)
 			(list)[i_].row = rows_[i_];                                   \
 	} while (0)
 
+static struct needs needs_of(const struct mail *m)
+{
+	if (m->dead)
+		return (struct needs) { .slots = 0 };
+	return booking_needs(&m->command);
+}
+
 /* New numbers, to each command as many as it may need. */
 static err_t take_fresh(struct ctx *c, const struct booking_keys *keys, struct mail *mail, size_t n)
 {
@@ -266,7 +273,7 @@ static err_t take_fresh(struct ctx *c, const struct booking_keys *keys, struct m
 		ids[i] = slot[i].id;
 	for (size_t i = 0; i < n; i++) {
 		struct command *k = &mail[i].command;
-		const struct needs needs = mail[i].dead ? (struct needs) { .slots = 0 } : booking_needs(k);
+		const struct needs needs = needs_of(&mail[i]);
 
 		k->fresh_slots = ids;
 		ids += needs.slots;

@@ -15,7 +15,7 @@ HARDEN     ?= $(foreach f,-fstack-protector-strong -fstack-clash-protection -fcf
 HARDEN     := $(HARDEN)
 LINKFLAGS  ?= -pie -Wl,-z,relro,-z,now,-z,noexecstack
 INCLUDES   := -isystem $(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
-LIBS        = -lnats -lpq -lmsgpackc -ljansson -lcivetweb -ljwt -lhiredis -lsodium -lcrypto -lpthread -lm
+LIBS        = -lnats -lpq -lmsgpackc -ljansson -lcivetweb -ljwt -lhiredis -lsodium -lcurl -lcrypto -lpthread -lm
 
 SRC        := $(wildcard broker/base/*.c broker/*.c broker/msg/*.c actors/*/*.c web/*.c)
 QUERIES    := $(sort $(wildcard sql/queries/*.sql))

@@ -10,26 +10,31 @@
  * new one to whom the appointment in `id` MOVES.
  *
  * What a client may not say, the gateway finds out.  A LOCATED request gets, beside every field
- * `appointment_id` in it, those of appointments.locate that have the name of a field that is OURS: the
- * appointment is the caller's own, or there is none.  ATTESTED is the same as the mailbox saw it, which
+ * `appointment_id` in it, those of appointments.locate that have the name of a field that is OURS, or
+ * that name after `appointment_`: the appointment is the caller's own, or there is none.  ATTESTED is the same as the mailbox saw it, which
  * keeps the appointment where it is from then on.  CONCLUDED gets in `concluded` the caller's
  * appointments with the doctor in `doctor_id` that took place.
+ *
+ * An UPLOAD is LOCATED, and its body a form with a file, which goes by calls of its own before it
+ * (web/upload.c).  A DOWNLOAD follows a link, which says who asks, and is answered by the bytes of a
+ * file, which come by calls of their own after it (web/download.c).
  */
 #ifndef BROKER_CALL_H
 #define BROKER_CALL_H
 #include "broker/msg/appointments.h"
 #include "broker/msg/booking.h"
+#include "broker/msg/files.h"
 #include "broker/msg/reports.h"
 #include "broker/msg/reviews.h"
 #include "broker/msg/schedules.h"
 #include "broker/msg/users.h"
 
 #define CALLS(X) USERS_CALLS(X) SCHEDULES_CALLS(X) APPOINTMENTS_CALLS(X) BOOKING_CALLS(X) \
-	REVIEWS_CALLS(X) REPORTS_CALLS(X)
+	REVIEWS_CALLS(X) REPORTS_CALLS(X) FILES_CALLS(X)
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
 enum via {
-	REQUEST, SCOPED, KNOWN, LOCATED, ATTESTED, CONCLUDED,
+	REQUEST, SCOPED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD,
 	MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED, MAILBOX_MOVES,
 };
 enum call_id {

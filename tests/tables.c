@@ -21,9 +21,10 @@ static const char *const kind_name[] = {
 static const char *const from_name[] = { [FROM_PATH] = "PATH", [FROM_QUERY] = "QUERY",
 	[FROM_BODY] = "BODY", [FROM_OURS] = "OURS" };
 static const char *const auth_name[] = { [AUTH_DENY] = "DENY", [AUTH_PUBLIC] = "PUBLIC",
-	[AUTH_TOKEN] = "TOKEN" };
+	[AUTH_TOKEN] = "TOKEN", [AUTH_PATIENT] = "TOKEN", [AUTH_LINK] = "LINK" };
 static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED", [KNOWN] = "KNOWN",
 	[LOCATED] = "LOCATED", [ATTESTED] = "ATTESTED", [CONCLUDED] = "CONCLUDED",
+	[UPLOAD] = "UPLOAD", [DOWNLOAD] = "DOWNLOAD",
 	[MAILBOX_NAMED] = "MAILBOX_NAMED", [MAILBOX_OWN] = "MAILBOX_OWN",
 	[MAILBOX_LOCATED] = "MAILBOX_LOCATED", [MAILBOX_MOVES] = "MAILBOX_MOVES" };
 static const char *const tx_name[] = { [TX_NONE] = "NONE", [TX_READ] = "READ", [TX_WRITE] = "WRITE" };
@@ -64,14 +65,19 @@ static void put_field(const struct field *f)
 	printf("}");
 }
 
-static void put_call(const struct call *k)
+static void put_roles(unsigned who)
 {
 	size_t n = 0;
 
-	printf("\"%s\":{\"who\":[", k->name);
 	for (size_t i = 0; i < COUNT(roles); i++)
-		if (k->who & roles[i].role)
+		if (who & roles[i].role)
 			printf("%s\"%s\"", n++ > 0 ? "," : "", roles[i].name);
+}
+
+static void put_call(const struct call *k)
+{
+	printf("\"%s\":{\"who\":[", k->name);
+	put_roles(k->who);
 	printf("],\"tx\":\"%s\",\"via\":\"%s\",\"mailbox\":%s,\"req\":\"%s\",\"answer\":\"%s\"}",
 	       tx_name[k->tx], via_name[k->via], CALL_IS_MAILBOX(k) ? "true" : "false",
 	       name_of(k->req), name_of(k->answer));
@@ -84,8 +90,10 @@ int main(void)
 		const struct route *r = &route[i];
 
 		comma(i);
-		printf("{\"method\":\"%s\",\"path\":\"%s\",\"auth\":\"%s\",\"ok\":%d,\"call\":\"%s\"}",
+		printf("{\"method\":\"%s\",\"path\":\"%s\",\"auth\":\"%s\",\"ok\":%d,\"call\":\"%s\",\"only\":[",
 		       r->method, r->path, auth_name[r->auth], r->ok, call[r->call].name);
+		put_roles(r->auth == AUTH_PATIENT ? ROLE_PATIENT : call[r->call].who);
+		printf("]}");
 	}
 	printf("],\n\"calls\":{");
 	for (size_t i = 0; i < CALL_COUNT; i++) {

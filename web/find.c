@@ -72,6 +72,7 @@ err_t find_mailbox(struct job *j, int64_t *doctor)
 		*doctor = field_int(j->req, key);
 		return know(j, *doctor);
 	case REQUEST: case SCOPED: case KNOWN: case LOCATED: case ATTESTED: case CONCLUDED:
+	case UPLOAD: case DOWNLOAD:
 		assert(0 && "in no mailbox");
 	}
 	field_set(j->call->req, j->req, key, *doctor);
@@ -85,6 +86,16 @@ static size_t size_of(enum kind kind)
 	return kind == K_ENUM ? sizeof(int) : sizeof(int64_t);
 }
 
+/* A field is called as the one of locate, or that after `appointment_`, where the name is taken. */
+static const struct field *namesake(const struct field *f)
+{
+	static const char prefix[] = "appointment_";
+	const size_t n = sizeof prefix - 1;
+
+	return field_named(&appointments_locate_rep_msg,
+			   strncmp(f->name, prefix, n) == 0 ? f->name + n : f->name, f->kind);
+}
+
 static void copy_ours(const struct msg *m, void *out, const struct appointments_locate_rep *at)
 {
 	const struct msg *from = &appointments_locate_rep_msg;
@@ -93,7 +104,7 @@ static void copy_ours(const struct msg *m, void *out, const struct appointments_
 		const struct field *f = &m->fields[i], *g;
 
 		if (f->from != FROM_OURS || (f->kind != K_INT && f->kind != K_TIME && f->kind != K_ENUM) ||
-		    (g = field_named(from, f->name, f->kind)) == NULL || !field_said(from, at, g))
+		    (g = namesake(f)) == NULL || !field_said(from, at, g))
 			continue;
 		memcpy((char *) out + f->off, (const char *) at + g->off, size_of(f->kind));
 		((struct set *) out)->has |= UINT64_C(1) << i;
@@ -169,7 +180,7 @@ err_t find_rest(struct job *j)
 	j->c->deadline = clock_mono() + READ_DEADLINE;
 	if (j->call->via == KNOWN)
 		TRY(know(j, field_int(j->req, field_at(j->call->req, j->call->key))));
-	else if (j->call->via == LOCATED || j->call->via == ATTESTED)
+	else if (j->call->via == LOCATED || j->call->via == ATTESTED || j->call->via == UPLOAD)
 		TRY(find_beside(j, j->call->req, j->req));
 	else if (j->call->via == CONCLUDED)
 		TRY(find_concluded(j));

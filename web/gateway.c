@@ -73,6 +73,7 @@ static const struct check checks[] = {
 	{ "reviews",      domain_is_well, (void *) (uintptr_t) "reviews" },
 	{ "reports",      domain_is_well, (void *) (uintptr_t) "reports" },
 	{ "sessions",     sessions_are_well, NULL },
+	{ "files",        domain_is_well, (void *) (uintptr_t) "files" },
 };
 
 static int away(const char *why, int code)

@@ -65,13 +65,17 @@ static err_t authorize(struct job *j)
 	case AUTH_PUBLIC:
 		c->role = ROLE_PUBLIC;
 		break;
-	case AUTH_TOKEN:
+	case AUTH_TOKEN: case AUTH_PATIENT:
 		TRY(authenticate(j));
 		break;
+	case AUTH_LINK:
+		return OK;	/* download() reads it */
 	case AUTH_DENY:
 		return refuse(c, ERR_forbidden, "a row that forgot who may");
 	}
-	if (!(j->call->who & c->role) && RULE(role_in_gateway))
+	const unsigned door = j->m.route->auth == AUTH_PATIENT ? ROLE_PATIENT : ~0u;
+
+	if (!(j->call->who & door & c->role) && RULE(role_in_gateway))
 		return refuse(c, ERR_forbidden, "not for that role");
 	if (j->m.route->call == CALL_users_register)
 		return limited(j, &j->g->registrations);
@@ -90,7 +94,7 @@ static err_t read_body(struct job *j, struct str *body)
 	const bool wanted = str_eq(j->q->method, STR("POST")) || str_eq(j->q->method, STR("PUT"));
 
 	*body = STR("");
-	if (j->q->length == 0)
+	if (j->q->length == 0 || j->call->via == UPLOAD)
 		return OK;
 	if (!wanted)
 		return refuse(j->c, ERR_unreadable, "a body where none belongs");
@@ -246,7 +250,7 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	else if (created && id != NULL)
 		http_put(j->a, "Location", "%.*s%s%" PRId64, beneath ? (int) j->q->path.n : 0,
 			 j->q->path.p, r->location, field_int(what, id));
-	if (r->auth == AUTH_TOKEN)
+	if (r->auth != AUTH_PUBLIC)
 		write_etag(j);
 	return OK;
 }
@@ -275,6 +279,14 @@ static err_t by_request(struct job *j)
 	TRY(e);
 	if (j->call->rep == &users_ended_msg)	/* the facts will say so too, to all gateways */
 		ended_add(&j->g->ended, rep, clock_wall());
+	return write_resource(j, j->call->answer, rep);
+}
+
+static err_t by_upload(struct job *j)
+{
+	void *rep;
+
+	TRY(upload(j, &rep));
 	return write_resource(j, j->call->answer, rep);
 }
 
@@ -426,6 +438,10 @@ static err_t answer(struct job *j)
 	TRY(read_request(j));
 	if (CALL_IS_MAILBOX(j->call))
 		return by_mailbox(j);
+	if (j->call->via == UPLOAD)
+		return by_upload(j);
+	if (j->call->via == DOWNLOAD)
+		return download(j);
 	return j->m.route->call == CALL_appointments_request ? by_request_id(j) : by_request(j);
 }
 

@@ -127,3 +127,31 @@ struct str header_client(const struct nets *proxies, struct str peer, struct str
 	}
 	return client;
 }
+
+/* Twice: for those who know ASCII alone, where whatever could end or escape is a line, and as it is. */
+err_t header_attachment(struct ctx *c, struct str name, struct str *out)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&+-.^_`|~";
+	struct buf b = { .mem = c->mem };
+
+	buf_fmt(&b, "attachment; filename=\"");
+	for (size_t i = 0; i < name.n; i++) {
+		const char ch = name.p[i];
+		const bool shows = ch >= ' ' && ch <= '~' && strchr("\"\\%/", ch) == NULL;
+
+		if (((unsigned char) ch & 0xc0) != 0x80)	/* one for a character of several bytes */
+			buf_put(&b, shows ? &ch : "_", 1);
+	}
+	buf_fmt(&b, "\"; filename*=UTF-8''");
+	for (size_t i = 0; i < name.n; i++) {
+		const char ch = name.p[i];
+
+		if (ch != '\0' && strchr(plain, ch) != NULL)
+			buf_put(&b, &ch, 1);
+		else
+			buf_fmt(&b, "%%%02X", (unsigned) (unsigned char) ch);
+	}
+	buf_put(&b, "", 1);
+	*out = (struct str) { b.p, b.n - 1 };
+	return b.full ? refuse(c, ERR_too_large, "no room for a file name") : OK;
+}

@@ -20,4 +20,6 @@ err_t         header_link(struct ctx *, struct str path, struct str query, struc
 /* Whom a request is from, when each proxy adds at the end of X-Forwarded-For who asked it: the last
  * one that is none of ours.  What stands before that anybody may have written. */
 struct str    header_client(const struct nets *proxies, struct str peer, struct str forwarded_for);
+/* Content-Disposition of a file to be kept, by its name in UTF-8 (RFC 6266, RFC 5987). */
+err_t         header_attachment(struct ctx *, struct str name, struct str *) MUST_CHECK;
 #endif

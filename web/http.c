@@ -33,15 +33,21 @@ enum { STACK = 1 << 20 };
 #else
 enum { STACK = 256 << 10 };	/* mapped, not touched: thousands of threads are cheap */
 #endif
-enum { REFUSED_HEAD = 512, LARGE = 64 << 10 };
+enum {
+	REFUSED_HEAD = 512, VALUE = 4096, LARGE = 64 << 10,
+	UNWANTED = 16 << 20,		/* what is read and forgotten of a refused body */
+};
 #define BODY_DEADLINE (10 * SECOND)
+#define FILE_DEADLINE (60 * SECOND)	/* to come, or to be taken */
+#define LINGER        (5 * SECOND)
 #define WATCH_EVERY   (100 * MS)
 
 /* One thread of civetweb's and the connection it serves. */
 struct seat {
 	pthread_mutex_t lock;		/* of the rest, which the watch reads */
 	bool            open, busy;	/* a connection; a request of it */
-	int64_t         body_by;	/* when its body must be there; 0: none is awaited */
+	int64_t         body_by;	/* when its body must be there, or taken; 0: none is awaited */
+	bool            writing;	/* taken, by the client */
 	char            peer[48];
 	int             peer_port;
 	/* of the thread alone */
@@ -164,41 +170,76 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 	       strstr(ri->local_uri_raw, "%00") != NULL ? "address" : NULL;
 }
 
-err_t http_body(struct http_request *q, size_t max, struct str *out)
+/* Until when the client must have sent or taken what is under way; 0: nothing is. */
+static void hurry(struct seat *s, int64_t by, bool writing)
+{
+	(void) pthread_mutex_lock(&s->lock);
+	s->body_by = by;
+	s->writing = writing;
+	(void) pthread_mutex_unlock(&s->lock);
+}
+
+/* Reads the rest of the body; p NULL: to forget it.  Whether it came. */
+static bool receive(struct http_request *q, char *p, int64_t patience)
 {
 	struct seat *s = mg_get_thread_pointer(q->conn);
-	size_t n = 0;
-	char *p;
+	char nowhere[4096];
+	int64_t n = 0;
 
-	*out = STR("");
-	if (q->length == 0)
-		return OK;
-	if ((size_t) q->length > max || (p = arena_alloc(q->c.mem, (size_t) q->length)) == NULL) {
-		q->close = true;
-		return refuse(&q->c, ERR_too_large, "body of %lld bytes", (long long) q->length);
-	}
 	if (http_header(q, "Expect").p != NULL)
 		(void) mg_write(q->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-	(void) pthread_mutex_lock(&s->lock);
-	s->body_by = q->began + BODY_DEADLINE;
-	(void) pthread_mutex_unlock(&s->lock);
-	while (n < (size_t) q->length) {
-		const int got = mg_read(q->conn, p + n, (size_t) q->length - n);
+	hurry(s, q->began + patience, false);
+	while (n < q->length) {
+		const size_t left = (size_t) (q->length - n);
+		const int got = p != NULL ? mg_read(q->conn, p + n, left) :
+				mg_read(q->conn, nowhere, left < sizeof nowhere ? left : sizeof nowhere);
 
 		if (got <= 0)
 			break;
-		n += (size_t) got;
+		n += got;
 	}
-	(void) pthread_mutex_lock(&s->lock);
-	s->body_by = 0;
-	(void) pthread_mutex_unlock(&s->lock);
-	if (n < (size_t) q->length) {
+	hurry(s, 0, false);
+	if (n < q->length) {
 		q->close = true;
-		return refuse(&q->c, ERR_unreadable, "%zu of %lld bytes came", n,
-			      (long long) q->length);
+		(void) snprintf(q->c.detail, sizeof q->c.detail, "%lld of %lld bytes came", (long long) n,
+				(long long) q->length);
+		q->length = 0;
+		return false;
 	}
-	*out = (struct str) { p, n };
 	q->length = 0;		/* read */
+	return true;
+}
+
+err_t http_body(struct http_request *q, size_t max, struct str *out)
+{
+	const size_t n = (size_t) q->length;
+	char *p;
+
+	*out = STR("");
+	if (n == 0)
+		return OK;
+	if (n > max || (p = arena_alloc(q->c.mem, n)) == NULL) {
+		q->close = true;
+		return refuse(&q->c, ERR_too_large, "body of %zu bytes", n);
+	}
+	if (!receive(q, p, BODY_DEADLINE))
+		return ERR(unreadable);
+	*out = (struct str) { p, n };
+	return OK;
+}
+
+err_t http_upload(struct http_request *q, char *room, size_t max, struct str *out)
+{
+	const size_t n = (size_t) q->length;
+
+	*out = STR("");
+	if (n > max) {
+		q->close = true;
+		return refuse(&q->c, ERR_too_large, "body of %zu bytes", n);
+	}
+	if (!receive(q, room, FILE_DEADLINE))
+		return ERR(unreadable);
+	*out = (struct str) { room, n };
 	return OK;
 }
 
@@ -206,7 +247,7 @@ err_t http_body(struct http_request *q, size_t max, struct str *out)
 
 void http_put(struct http_answer *a, const char *name, const char *fmt, ...)
 {
-	char value[1024];
+	char value[VALUE];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -279,9 +320,13 @@ static void send_answer(struct seat *s, struct http_request *q, struct http_answ
 	if (q->close)
 		mg_disable_keep_alive(q->conn);
 	if (!b.full && !a->head.full) {
+		if (apart > 0)
+			hurry(s, clock_mono() + FILE_DEADLINE, true);
 		if (mg_write(q->conn, b.p, b.n) != (int) b.n ||
 		    (apart > 0 && mg_write(q->conn, a->body.p, apart) != (int) apart))
 			mg_disable_keep_alive(q->conn);
+		if (apart > 0)
+			hurry(s, 0, false);
 		return;
 	}
 	/* The arena is full: an answer without it. */
@@ -319,11 +364,16 @@ static void begin(struct seat *s, struct mg_connection *conn, struct http_reques
 /* A body that nobody wanted is read and forgotten, so that the connection can go on. */
 static void finish_body(struct http_request *q)
 {
-	struct str unwanted;
-
-	if (q->length > 0 && (q->close || http_header(q, "Expect").p != NULL ||
-			      http_body(q, HTTP_BODY, &unwanted).code != ERR_none))
+	if (q->length > 0 && (q->close || q->length > HTTP_BODY || http_header(q, "Expect").p != NULL ||
+			      !receive(q, NULL, BODY_DEADLINE)))
 		q->close = true;
+}
+
+/* Or after the answer: a connection that is closed while its client still sends takes the answer with it. */
+static void linger(struct http_request *q)
+{
+	if (q->length > 0 && q->length <= UNWANTED && http_header(q, "Expect").p == NULL)
+		(void) receive(q, NULL, clock_mono() - q->began + LINGER);
 }
 
 static int on_request(struct mg_connection *conn)
@@ -348,6 +398,7 @@ static int on_request(struct mg_connection *conn)
 	q.method = str_of(ri->request_method);
 	if ((why = ambiguous(ri, &q)) != NULL) {
 		q.close = true;
+		q.length = 0;		/* whatever that is */
 		problem_write(&q.c, refuse(&q.c, ERR_unreadable, "%s", why), 0, &a);
 	} else {
 		q.path = str_of(ri->local_uri_raw);
@@ -359,6 +410,7 @@ static int on_request(struct mg_connection *conn)
 	q.close |= atomic_load_explicit(&h->closing, memory_order_relaxed);
 	send_answer(s, &q, &a);
 	room_give(a.room);
+	linger(&q);
 	(void) pthread_mutex_lock(&s->lock);
 	s->busy = false;
 	(void) pthread_mutex_unlock(&s->lock);
@@ -507,7 +559,7 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 			continue;
 		}
 		if ((idle && !s->busy) || (s->body_by != 0 && s->body_by < now)) {
-			(void) shutdown(fd, SHUT_RD);
+			(void) shutdown(fd, s->body_by != 0 && s->writing ? SHUT_RDWR : SHUT_RD);
 			s->body_by = 0;
 		}
 		(void) pthread_mutex_unlock(&s->lock);

@@ -45,6 +45,8 @@ struct str   http_header(const struct http_request *, const char *name);	/* p NU
 struct str   http_headers(struct http_request *, const char *name);
 /* The whole body, in the arena; once.  too_large over max, unreadable when it does not come. */
 err_t        http_body(struct http_request *, size_t max, struct str *) MUST_CHECK;
+/* The same into a room of the caller's, and a minute may pass. */
+err_t        http_upload(struct http_request *, char *room, size_t max, struct str *) MUST_CHECK;
 /* One more header of the answer; the value has no line break (what has is left out). */
 void         http_put(struct http_answer *, const char *name, const char *fmt, ...) PRINTF(3, 4);
 #endif

@@ -52,4 +52,11 @@ err_t outcome_read(struct job *, const struct call *, struct str bytes,
 err_t find_mailbox(struct job *, int64_t *doctor) MUST_CHECK;
 /* Fills in what else of the request is ours to say, as its call's way tells. */
 err_t find_rest(struct job *) MUST_CHECK;
+
+/* ---- upload.c, download.c ---- */
+
+/* The file of the body's form, by its pieces to the actors; *rep is of the call. */
+err_t upload(struct job *, void **rep) MUST_CHECK;
+/* A file to whoever a link names: all of it is here and verified before the first byte goes. */
+err_t download(struct job *) MUST_CHECK;
 #endif

@@ -28,6 +28,8 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define TYPED_LOCATED(d, v, a)   TYPED_REQUEST(d, v, a)
 #define TYPED_ATTESTED(d, v, a)  TYPED_REQUEST(d, v, a)
 #define TYPED_CONCLUDED(d, v, a) TYPED_REQUEST(d, v, a)
+#define TYPED_UPLOAD(d, v, a)    TYPED_REQUEST(d, v, a)
+#define TYPED_DOWNLOAD(d, v, a)  TYPED_REQUEST(d, v, a)
 #define TYPED_MAILBOX(d, v)                                                                      \
 	static err_t d##_##v(struct agenda *, const struct command *,                            \
 			     const struct d##_##v##_req *, struct decision *);                   \
@@ -44,6 +46,8 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define ROW_LOCATED(d, v)         ROW_REQUEST(d, v)
 #define ROW_ATTESTED(d, v)        ROW_REQUEST(d, v)
 #define ROW_CONCLUDED(d, v)       ROW_REQUEST(d, v)
+#define ROW_UPLOAD(d, v)          ROW_REQUEST(d, v)
+#define ROW_DOWNLOAD(d, v)        ROW_REQUEST(d, v)
 #define ROW_MAILBOX_NAMED(d, v)   { .on = CALL_##d##_##v, .decide = d##_##v##_any },
 #define ROW_MAILBOX_OWN(d, v)     ROW_MAILBOX_NAMED(d, v)
 #define ROW_MAILBOX_LOCATED(d, v) ROW_MAILBOX_NAMED(d, v)
@@ -58,5 +62,5 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 		sizeof domain##_receive / sizeof domain##_receive[0] };
 
 extern const struct actor users_actor, schedules_actor, appointments_actor, booking_actor,
-	reviews_actor, reports_actor;
+	reviews_actor, reports_actor, files_actor;
 #endif

@@ -87,7 +87,7 @@ static err_t keep(struct ctx *c, struct once *once, err_t e, struct str reply)
 	if (e.code != ERR_none)
 		SET(&kept, code, str_of(err_info[e.code].code));
 	else
-		TRY(seal(c, &once->key, reply, &kept.sealed));
+		TRY(seal(c, &once->key, STR(""), reply, &kept.sealed));
 	kept.has.sealed = e.code == ERR_none;
 	TRY(msg_to_pack(c, &kept_msg, &kept, &once->row.reply));
 	once->row.has.reply = 1;
@@ -107,7 +107,7 @@ static err_t repeat(struct ctx *c, const struct once *once, struct str *reply, e
 	TRY(msg_from_pack(c, &kept_msg, first.reply, &kept));
 	*reply = kept.reply;
 	if (kept.has.sealed)
-		TRY(unseal(c, &once->key, kept.sealed, reply));
+		TRY(unseal(c, &once->key, STR(""), kept.sealed, reply));
 	if (kept.has.code && kept.code.n < sizeof code) {
 		memcpy(code, kept.code.p, kept.code.n);
 		*outcome = err_named(code);

@@ -19,6 +19,7 @@
 #include "actors/core/dispatch.h"
 #include "actors/core/follower.h"
 #include "actors/core/worker.h"
+#include "actors/files/files.h"
 #include "actors/reviews/reviews.h"
 #include "actors/schedules/schedules.h"
 #include "actors/users/cards.h"
@@ -34,11 +35,11 @@
 static const char usage[] =
 	"Usage: healthmed actor DOMAIN...|all\n"
 	"\n"
-	"Answers the requests of one or several domains: users, schedules, appointments, reviews, reports;\n"
-	"booking is the mailboxes, in which every change of an agenda is decided.  `all` is all of them in\n"
+	"Answers the requests of one or several domains: users, schedules, appointments, reviews, reports,\n"
+	"files; booking is the mailboxes, in which every change of an agenda is decided.  `all` is all of them in\n"
 	"one process.  SIGTERM finishes what was taken and ends.  Settings: `healthmed config`.\n";
 
-enum { DOMAINS = 6 };
+enum { DOMAINS = 7 };
 #define AGAIN_US (2 * SECOND)
 
 /* Who has a pool, what else it needs, and which facts make its cache stale. */
@@ -65,6 +66,8 @@ static const struct domain {
 	{ .actor = &reviews_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true,
 	  .follow = reviews_follow, .chore = reviews_chore, .chore_s = REVIEWS_CHORE_S },
 	{ .actor = &reports_actor, .url = CONFIG_CLINICAL_DATABASE_URL, .relay = true },
+	{ .actor = &files_actor, .url = CONFIG_CLINICAL_DATABASE_URL, .start = files_start,
+	  .follow = files_follow, .chore = files_sweep, .chore_s = 5 },
 };
 
 /* One domain of this process. */

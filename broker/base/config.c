@@ -178,6 +178,28 @@ static bool check_level(enum config_key k)
 	return bad(k, "must be debug, info, warning or error");
 }
 
+static bool check_store(enum config_key k)
+{
+	return strcmp(value[k], "postgres") == 0 || strcmp(value[k], "s3") == 0 || bad(k, "must be postgres or s3");
+}
+
+/* One server, without a path: what follows is bucket and object. */
+static bool check_s3(enum config_key k)
+{
+	static const char *const schemes[] = { "https://", "http://", NULL };
+	const char *host = strstr(value[k], "://");
+
+	return *value[k] == '\0' ||
+	       (is_urls(value[k], schemes) && strpbrk(host + 3, "/?#@,") == NULL) ||
+	       bad(k, "must be https://host[:port]");
+}
+
+static bool check_bucket(enum config_key k)
+{
+	return strspn(value[k], "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(value[k]) ||
+	       bad(k, "must be the name of a bucket: small letters, digits, dots and dashes");
+}
+
 static bool check_claim(enum config_key k)
 {
 	return *value[k] != '\0' || bad(k, "must not be empty");
@@ -260,6 +282,9 @@ static bool (*const check[CONFIG_COUNT])(enum config_key) = {
 	[CONFIG_TRUSTED_PROXIES]     = check_proxies,
 	[CONFIG_CORS_ORIGINS]        = check_origins,
 	[CONFIG_LOG_LEVEL]           = check_level,
+	[CONFIG_FILES_STORE]         = check_store,
+	[CONFIG_S3_ENDPOINT]         = check_s3,
+	[CONFIG_S3_BUCKET]           = check_bucket,
 };
 
 /* What no process of the role can do without; what only some domain needs, that domain asks for. */

@@ -24,6 +24,13 @@ enum config_role {
 	X(AGENDA_DATABASE_URL,    SECRET, C_ACTOR,                   "", 0, 0, "PostgreSQL of the agendas") \
 	X(CLINICAL_DATABASE_URL,  SECRET, C_ACTOR,                   "", 0, 0, "PostgreSQL of reports and files") \
 	X(DATABASE_URL,           SECRET, C_ADMIN,                   "", 0, 0, "PostgreSQL as its owner: migrate, verify, seed") \
+	X(FILES_MASTER_KEYS,      SECRET, C_ACTOR,                   "", 0, 0, "keys of stored files, name:base64url of 32 bytes, separated by commas; the first wraps, all unwrap") \
+	X(FILES_STORE,            TEXT,   C_ACTOR,                   "postgres", 0, 0, "where new files go: postgres or s3") \
+	X(S3_ENDPOINT,            TEXT,   C_ACTOR,                   "", 0, 0, "https://host[:port] of an S3 for files") \
+	X(S3_REGION,              TEXT,   C_ACTOR,                   "us-east-1", 0, 0, "its region") \
+	X(S3_BUCKET,              TEXT,   C_ACTOR,                   "", 0, 0, "the bucket for files in it") \
+	X(S3_ACCESS_KEY,          TEXT,   C_ACTOR,                   "", 0, 0, "who signs there") \
+	X(S3_SECRET_KEY,          SECRET, C_ACTOR,                   "", 0, 0, "with what") \
 	X(REDIS_URL,              SECRET, C_ACTOR,                   "", 0, 0, "cache, redis://[:password@]host:port; empty: none") \
 	X(TIMEZONE,               TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "America/Sao_Paulo", 0, 0, "zone of the clinic") \
 	X(JWT_PUBLIC_KEYS,        PATH,   C_GATEWAY,                 "", 0, 0, "folder of public keys, <kid>.pem each") \

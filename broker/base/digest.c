@@ -59,6 +59,38 @@ void digest_random(void *out, size_t n)
 	randombytes_buf(out, n);
 }
 
+_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(struct sha256), "its state fits");
+
+static crypto_hash_sha256_state *state_of(struct sha256 *s)
+{
+	return (crypto_hash_sha256_state *) (void *) s->state;
+}
+
+void sha256_begin(struct sha256 *s)
+{
+	(void) crypto_hash_sha256_init(state_of(s));
+}
+
+void sha256_add(struct sha256 *s, struct str bytes)
+{
+	(void) crypto_hash_sha256_update(state_of(s), (const unsigned char *) bytes.p, bytes.n);
+}
+
+void sha256_end(struct sha256 *s, unsigned char out[SHA256_BYTES])
+{
+	(void) crypto_hash_sha256_final(state_of(s), out);
+}
+
+void sha256_of(struct str bytes, unsigned char out[SHA256_BYTES])
+{
+	(void) crypto_hash_sha256(out, (const unsigned char *) bytes.p, bytes.n);
+}
+
+void sha256_hex(const unsigned char sha256[SHA256_BYTES], char out[SHA256_HEX])
+{
+	(void) sodium_bin2hex(out, SHA256_HEX, sha256, SHA256_BYTES);
+}
+
 size_t digest_text(const void *bytes, size_t n, char *out)
 {
 	const size_t size = sodium_base64_encoded_len(n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);

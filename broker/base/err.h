@@ -19,6 +19,7 @@
 	X(bad_credentials,        401, false, "no account has this name and password")          \
 	X(forbidden,              403, false, "not for this role")                              \
 	X(wrong_password,         403, false, "the current password is another")                \
+	X(bad_link,               403, false, "the link is not valid, or no longer")            \
 	X(not_found,              404, false, "no such thing")                                  \
 	X(method_not_allowed,     405, false, "this method is not for this address")            \
 	X(identity_in_use,        409, false, "an account with this e-mail or document exists") \
@@ -37,7 +38,7 @@
 	X(nothing_to_review,      409, false, "no concluded visit without a review")            \
 	X(precondition_failed,    412, false, "it has changed since; read it again")            \
 	X(too_large,              413, false, "too large")                                      \
-	X(unsupported_media_type, 415, false, "the body must be application/json")              \
+	X(unsupported_media_type, 415, false, "the body is of another type than belongs here") \
 	X(invalid,                422, false, "some fields are not valid")                      \
 	X(slot_past,              422, false, "the time is in the past")                        \
 	X(key_reused,             422, false, "the Idempotency-Key was used for another body")  \

@@ -15,6 +15,11 @@
 	X(session_ended,     "a token outlives its session")                              \
 	X(refresh_reuse,     "an old refresh token is as good as a new one")              \
 	X(current_password,  "a password is changed without knowing the present one")     \
+	X(content_check,     "any bytes are taken for a PDF")                             \
+	X(link_signature,    "a link of any signature opens a file")                      \
+	X(link_expiry,       "a link lives for ever")                                     \
+	X(grant_at_download, "a link opens a file whose grant has ended")                 \
+	X(grant_doctor,      "a file is granted to any doctor")                           \
 	X(if_match,          "a change ignores what it relied on")                        \
 	X(owner_of_request,  "anybody reads the outcome of a request")                    \
 	X(owner_of_command,  "anybody cancels an appointment")                            \

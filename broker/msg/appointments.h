@@ -50,7 +50,8 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   BODY,  INT,  patient_id,       OPT, 1, INT64_MAX, -)               \
 	F(T,   BODY,  ENUM, status,           OPT, 0, 0, appointment_status)      \
 	F(T,   BODY,  TIME, starts,           OPT, 0, TIME_MAX,  -)               \
-	F(T,   BODY,  TIME, ends,             OPT, 0, TIME_MAX,  -)
+	F(T,   BODY,  TIME, ends,             OPT, 0, TIME_MAX,  -)               \
+	F(T,   BODY,  TIME, updated_at,       OPT, 0, TIME_MAX,  -)
 #define APPOINTMENTS_CONCLUDED_REQ(F, T)                                          \
 	F(T,   OURS,  INT,  doctor_id,        REQ, 1, INT64_MAX, -)
 #define APPOINTMENTS_VISIT(F, T)                                                  \

@@ -12,7 +12,7 @@ SELECT id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
 -- name: appointments_locate
 -- in: appointments_key
 -- out: appointments_locate_rep
-SELECT doctor_id, patient_id, status::text, starts, ends
+SELECT doctor_id, patient_id, status::text, starts, ends, updated_at
   FROM agenda.appointment
  WHERE id = :id AND (patient_id = :user_id OR doctor_id = :user_id);
 

@@ -142,7 +142,7 @@ def test_the_pools_are_found_by_discovery(document, stack):
             inbox = nats.subscribe("_INBOX.discovery")
             nats.publish(f"$SRV.{verb}", b"", reply="_INBOX.discovery")
             found = [json.loads(m.data) for m in inbox.all(1)]
-        assert {pool["name"] for pool in found} >= {"users", "schedules", "appointments", "booking", "reviews", "reports"}
+        assert {pool["name"] for pool in found} >= {"users", "schedules", "appointments", "booking", "reviews", "reports", "files"}
         for pool in found:
             assert set(schema["required"]) <= set(pool) <= set(schema["properties"])
             assert pool["type"] == f"io.nats.micro.v1.{verb.lower()}_response"

@@ -4,9 +4,11 @@
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
 #include "broker/etag.h"
+#include "broker/link.h"
 #include "tests/unit/test.h"
 #include "web/handle.h"
 #include "web/header.h"
+#include "web/room.h"
 #include "web/router.h"
 
 static struct gateway *g;
@@ -37,6 +39,23 @@ static struct str sent_body;
 err_t http_body(struct http_request *q, size_t max, struct str *body)
 {
 	assert_true(max >= sent_body.n);
+	q->length = 0;
+	*body = sent_body;
+	return OK;
+}
+
+static char file_room[ROOM_SIZE];
+static bool rooms_are_taken;
+
+char *room_take(void)
+{
+	return rooms_are_taken ? NULL : file_room;
+}
+
+err_t http_upload(struct http_request *q, char *room, size_t max, struct str *body)
+{
+	assert_ptr_equal(room, file_room);
+	assert_true(max >= FILES_MAX && max <= sizeof file_room);
 	q->length = 0;
 	*body = sent_body;
 	return OK;
@@ -161,6 +180,7 @@ static void begin(void)
 	bus_error = OK;
 	bus_decides = (struct bus_outcome) { .state = OUTCOME_UNKNOWN };
 	sent_body = STR("");
+	rooms_are_taken = false;
 	memset(replies, 0, sizeof replies);
 }
 
@@ -693,4 +713,143 @@ TEST(known_doctors_are_remembered_and_may_be_forgotten_but_never_made_up)
 	for (int64_t i = 2; i < 200000; i += 2)
 		assert_false(memory_knows(&g->memory, i));
 	assert_true(memory_knows(&g->memory, 199999));
+}
+
+/* ---- files ---- */
+
+#define FORM "--b\r\nContent-Disposition: form-data; name=file; filename=\"e.pdf\"\r\n\r\n%PDF-1.7\r\n--b--"
+
+static int send_file(const char *form, const char *key)
+{
+	with("Authorization", "p17");
+	with("Content-Type", "multipart/form-data; boundary=b");
+	if (key != NULL)
+		with("Idempotency-Key", key);
+	return ask("POST", "/api/v1/files", NULL, form);
+}
+
+/* What begin, put and commit answer; the file has that id. */
+static void file_is(int64_t id)
+{
+	struct files_done done = { .set = { 0 } };
+	struct files_file file = { .set = { 0 } };
+
+	SET(&done, id, 7);
+	SET(&file, id, id);
+	SET(&file, file_name, STR("e.pdf"));
+	SET(&file, size, 8);
+	SET(&file, sha256, STR("0000000000000000000000000000000000000000000000000000000000000000"));
+	SET(&file, created_at, 0);
+	replies[0] = replies[1] = replies[3] = packed(&files_done_msg, &done);
+	replies[2] = packed(&files_file_msg, &file);
+}
+
+TEST(a_file_is_begun_brought_and_committed)
+{
+	begin();
+	file_is(7);
+	assert_int_equal(send_file(FORM, "k"), 201);
+	assert_int_equal(requests, 3);
+	assert_string_equal(subject, "healthmed.v1.files.commit");
+	assert_int_equal(strlen(request), REQUEST_ID_TEXT);
+	assert_non_null(strstr(head, "Location: /api/v1/files/7\n"));
+	assert_true(says("\"file_name\":\"e.pdf\""));
+}
+
+TEST(a_copy_that_was_not_the_first_gives_up_what_it_brought)
+{
+	begin();
+	file_is(5);
+	assert_int_equal(send_file(FORM, "k"), 201);
+	assert_true(says("\"id\":5"));
+	assert_int_equal(requests, 4);
+	assert_string_equal(subject, "healthmed.v1.files.discard");
+}
+
+TEST(a_form_without_a_file_is_refused_before_anybody_is_asked)
+{
+	begin();
+	assert_int_equal(send_file("--b--", NULL), 422);
+	assert_true(says("\"field\":\"file\"") && says("is missing"));
+	begin();
+	assert_int_equal(send_file("--b\r\nContent-Disposition: form-data; name=file\r\n\r\n\r\n--b--", NULL), 422);
+	assert_true(says("must not be empty"));
+	begin();
+	assert_int_equal(send_file("{}", NULL), 400);
+	begin();
+	with("Authorization", "p17");
+	assert_int_equal(ask("POST", "/api/v1/files", NULL, "{}"), 415);
+	assert_int_equal(requests, 0);
+}
+
+TEST(when_all_rooms_are_taken_files_wait_outside)
+{
+	begin();
+	rooms_are_taken = true;
+	assert_int_equal(send_file(FORM, NULL), 503);
+	assert_non_null(strstr(head, "Retry-After: "));
+	assert_int_equal(requests, 0);
+}
+
+static int follow(int64_t expires, char last)
+{
+	const struct link l = { .file = 7, .reader = 17, .role = ROLE_DOCTOR, .expires = expires };
+	struct str path;
+	char address[256] = "", *query;
+
+	assert_err(link_write(c, g->secret, &l, &path), none);
+	(void) snprintf(address, sizeof address, "%.*s", (int) path.n, path.p);
+	query = strchr(address, '?');
+	*query++ = '\0';
+	if (last != '\0')
+		query[strlen(query) - 2] = last;
+	return ask("GET", address, query, NULL);
+}
+
+static void stored(const char *piece, const char *whole)
+{
+	unsigned char sha256[SHA256_BYTES];
+	struct files_opened f = { .set = { 0 } };
+	struct files_piece p = { .set = { 0 } };
+
+	sha256_of(str_of(whole), sha256);
+	SET(&f, file_name, STR("coração \"1\".pdf"));
+	SET(&f, size, (int64_t) strlen(whole));
+	SET(&f, sha256, ((struct str) { (const char *) sha256, sizeof sha256 }));
+	SET(&p, bytes, str_of(piece));
+	replies[0] = packed(&files_opened_msg, &f);
+	replies[1] = packed(&files_piece_msg, &p);
+}
+
+TEST(a_link_brings_the_file_to_whom_it_names_and_needs_no_token)
+{
+	begin();
+	stored("%PDF-1.7", "%PDF-1.7");
+	assert_int_equal(follow(clock_wall() / SECOND + 60, '\0'), 200);
+	assert_str(a.body, "%PDF-1.7");
+	assert_string_equal(a.type, "application/pdf");
+	assert_non_null(strstr(head, "Content-Disposition: attachment; filename=\"cora__o _1_.pdf\"; "
+			       "filename*=UTF-8''cora%C3%A7%C3%A3o%20%221%22.pdf\n"));
+	assert_string_equal(subject, "healthmed.v1.files.chunk");
+}
+
+TEST(a_link_that_is_over_or_was_changed_asks_nobody)
+{
+	begin();
+	assert_int_equal(follow(clock_wall() / SECOND - 1, '\0'), 403);
+	assert_true(says("\"code\":\"bad_link\""));
+	begin();
+	assert_int_equal(follow(clock_wall() / SECOND + 60, '!'), 403);
+	assert_int_equal(requests, 0);
+}
+
+TEST(of_a_file_that_is_not_what_was_stored_no_byte_is_told)
+{
+	begin();
+	stored("%PDF-1.6", "%PDF-1.7");
+	assert_int_equal(follow(clock_wall() / SECOND + 60, '\0'), 500);
+	assert_false(says("PDF"));
+	begin();
+	stored("%PDF-1.", "%PDF-1.7");
+	assert_int_equal(follow(clock_wall() / SECOND + 60, '\0'), 500);
 }

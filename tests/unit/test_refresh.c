@@ -77,21 +77,21 @@ TEST(what_is_sealed_is_read_with_its_key_alone_and_only_unchanged)
 	struct str sealed, again, read;
 	char copy[64];
 
-	assert_err(seal(c, &one, plain, &sealed), none);
+	assert_err(seal(c, &one, STR(""), plain, &sealed), none);
 	assert_int_equal(sealed.n, plain.n + SEAL_MORE);
 	assert_null(memmem(sealed.p, sealed.n, "name", 4));
-	assert_err(seal(c, &one, plain, &again), none);
+	assert_err(seal(c, &one, STR(""), plain, &again), none);
 	assert_false(str_eq(sealed, again));
-	assert_err(unseal(c, &one, sealed, &read), none);
+	assert_err(unseal(c, &one, STR(""), sealed, &read), none);
 	assert_true(str_eq(read, plain));
-	assert_err(unseal(c, &two, sealed, &read), internal);
+	assert_err(unseal(c, &two, STR(""), sealed, &read), internal);
 	for (size_t i = 0; i < sealed.n; i++) {
 		memcpy(copy, sealed.p, sealed.n);
 		copy[i] = (char) (copy[i] ^ 1);
-		assert_err(unseal(c, &one, (struct str) { copy, sealed.n }, &read), internal);
-		assert_err(unseal(c, &one, (struct str) { sealed.p, i }, &read), internal);
+		assert_err(unseal(c, &one, STR(""), (struct str) { copy, sealed.n }, &read), internal);
+		assert_err(unseal(c, &one, STR(""), (struct str) { sealed.p, i }, &read), internal);
 	}
-	assert_err(seal(c, &one, STR(""), &sealed), none);
-	assert_err(unseal(c, &one, sealed, &read), none);
+	assert_err(seal(c, &one, STR(""), STR(""), &sealed), none);
+	assert_err(unseal(c, &one, STR(""), sealed, &read), none);
 	assert_int_equal(read.n, 0);
 }

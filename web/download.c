@@ -1,0 +1,81 @@
+/*
+ * download.c - a file on its way out, to whoever a link names.
+ *
+ * Must not decide whether the reader may: the link proves who it was made for, and the actor is asked
+ * about him with each piece.  Nothing goes out before all is here and has the hash that it was stored with:
+ * of a file that was tampered with not one byte is told.
+ */
+#include <string.h>
+#include "broker/base/clock.h"
+#include "broker/base/digest.h"
+#include "broker/link.h"
+#include "web/header.h"
+#include "web/job.h"
+#include "web/room.h"
+
+#define TRANSFER (60 * SECOND)		/* of all pieces together */
+
+static err_t follow(struct job *j, const struct files_open_req *q)
+{
+	const struct link l = { .file = q->file_id, .reader = q->reader, .expires = q->expires,
+		.role = q->role == USERS_DOCTOR ? ROLE_DOCTOR : ROLE_PATIENT };
+
+	if (!link_is_good(j->g->secret, &l, q->signature, clock_wall() / SECOND))
+		return refuse(j->c, ERR_bad_link, "signature or time");
+	j->c->user = l.reader;
+	j->c->role = l.role;
+	return OK;
+}
+
+static err_t fetch(struct job *j, int64_t file, int64_t index, char *to, size_t n)
+{
+	struct files_chunk_req q = { .set = { 0 } };
+	const size_t mark = j->c->mem->used;
+	const struct files_piece *piece;
+	void *rep;
+
+	SET(&q, file_id, file);
+	SET(&q, index, index);
+	TRY(ask(j, &call[CALL_files_chunk], &q, NULL, &rep));
+	piece = rep;
+	if (piece->bytes.n != n)
+		return refuse(j->c, ERR_internal, "a piece of %zu bytes instead of %zu", piece->bytes.n, n);
+	memcpy(to, piece->bytes.p, n);
+	arena_back(j->c->mem, mark);
+	return OK;
+}
+
+static err_t fetch_all(struct job *j, int64_t file, const struct files_opened *f, char *room)
+{
+	const size_t size = (size_t) f->size;
+	unsigned char sha256[SHA256_BYTES];
+
+	for (size_t at = 0; at < size; at += FILES_CHUNK)
+		TRY(fetch(j, file, (int64_t) (at / FILES_CHUNK), room + at,
+			  size - at < FILES_CHUNK ? size - at : FILES_CHUNK));
+	sha256_of((struct str) { room, size }, sha256);
+	return memcmp(sha256, f->sha256.p, SHA256_BYTES) == 0 ? OK :
+	       refuse(j->c, ERR_internal, "what came is not what was stored");
+}
+
+err_t download(struct job *j)
+{
+	const struct files_open_req *q = j->req;
+	const struct files_opened *f;
+	struct str disposition;
+	void *rep;
+
+	TRY(follow(j, q));
+	if ((j->a->room = room_take()) == NULL)
+		return refuse(j->c, ERR_unavailable, "all %d rooms are taken", ROOMS);
+	j->c->deadline = clock_mono() + TRANSFER;
+	TRY(ask(j, j->call, q, NULL, &rep));
+	f = rep;
+	TRY(fetch_all(j, q->file_id, f, j->a->room));
+	TRY(header_attachment(j->c, f->file_name, &disposition));
+	http_put(j->a, "Content-Disposition", "%s", disposition.p);
+	j->a->status = j->m.route->ok;
+	j->a->type = "application/pdf";
+	j->a->body = (struct str) { j->a->room, (size_t) f->size };
+	return OK;
+}

@@ -19,6 +19,8 @@ enum {
 	BATCH    = 64,			/* messages, or */
 	BYTES    = 256 << 10,		/* so much of them */
 	AGAIN_MS = 500,
+	PASSED   = 1024,		/* messages of others' business at a time */
+	PASS_S   = 5,			/* and how soon the position follows them */
 };
 #define PATIENCE (30 * SECOND)
 #define ALL      "healthmed.v1.events.>"
@@ -36,6 +38,7 @@ struct follower {
 	void          *storage;
 	struct ctx     ctx;
 	int64_t        chore_at;
+	int64_t        passed, pass_at;	/* the last message that was passed over; 0: none since */
 	bool           away;		/* said so already */
 	struct read    mail[BATCH];
 	size_t         n;
@@ -78,6 +81,14 @@ static struct str fact_of(struct str subject)
 		n--;
 	return n <= sizeof PREFIX ? STR("") :
 	       (struct str) { subject.p + sizeof PREFIX - 1, n - sizeof PREFIX };
+}
+
+static bool is_followed(const struct follower *f, const struct read *r)
+{
+	const struct str fact = fact_of(bus_subject(r->msg));
+	const size_t n = f->plan.of == NULL ? 0 : strlen(f->plan.of);
+
+	return fact.n >= n && (n == 0 || memcmp(fact.p, f->plan.of, n) == 0);
 }
 
 static err_t apply(struct follower *f, struct ctx *c, const struct read *r)
@@ -133,6 +144,25 @@ static err_t pass_over(struct follower *f, const struct read *r)
 	return db_commit(c);
 }
 
+/* A restart need not read again what was none of the domain's business. */
+static err_t pass(struct follower *f)
+{
+	struct ctx *c = fresh_ctx(f);
+	struct follow_place place;
+
+	if (f->passed == 0 || clock_mono() < f->pass_at)
+		return OK;
+	f->pass_at = clock_mono() + PASS_S * SECOND;
+	TRY(db_begin(c, true));
+	TRY(db_one(c, f->lock, NULL, &place));
+	if (place.stream_created == f->created && place.last_seq < f->passed) {
+		SET(&place, last_seq, f->passed);
+		TRY(db_exec(c, f->move, &place));
+	}
+	f->passed = 0;
+	return db_commit(c);
+}
+
 /* Bisects around what cannot be applied.  An error: nothing further was, and the reading starts anew. */
 static err_t settle(struct follower *f, const struct read *r, size_t n)
 {
@@ -184,6 +214,8 @@ static err_t start(struct follower *f)
 		TRY(db_commit(c));
 	}
 	f->created = info.created;
+	f->passed = 0;
+	f->pass_at = clock_mono() + PASS_S * SECOND;
 	return reader_start(c, f->reader, 0, ALL, place.last_seq + 1);
 }
 
@@ -219,7 +251,7 @@ static bool collect(struct follower *f)
 {
 	size_t bytes = 0;
 
-	while (f->n < BATCH && bytes < BYTES) {
+	for (int passed = 0; f->n < BATCH && bytes < BYTES && passed < PASSED;) {
 		struct read *r = &f->mail[f->n];
 
 		reader_next(f->reader, f->n == 0 ? AGAIN_MS * MS : 0, r);
@@ -227,6 +259,12 @@ static bool collect(struct follower *f)
 			return false;
 		if (r->what != READ_MESSAGE)
 			return true;
+		if (!is_followed(f, r)) {
+			f->passed = r->seq;
+			bus_free(r->msg);
+			passed++;
+			continue;
+		}
 		bytes += bus_body(r->msg).n;
 		f->n++;
 	}
@@ -291,6 +329,12 @@ static void round_of(struct follower *f)
 			rest(f);
 		}
 		free_mail(f);
+	}
+	if (go_on && pass(f).code != ERR_none) {
+		complain(f, "position", ERR(unavailable));
+		go_on = false;
+		if (db_is_up(f->db))
+			db_rollback(&f->ctx);
 	}
 	if (!go_on)
 		stop_reading(f);

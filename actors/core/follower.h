@@ -8,6 +8,8 @@
  * followed from its start, and facts of two transactions may change places on their way: effects are
  * idempotent all the same (see facts.h).
  *
+ * Facts that a domain does not follow cost it no transaction: the position passes them now and then.
+ *
  * What the database refuses as data is told in the log and passed over; everything else is tried again
  * for ever.
  *
@@ -36,6 +38,7 @@ struct plan_of_follower {
 	const char   *domain, *url;
 	const char   *redis;		/* "" or NULL: no cache */
 	follow_fn    *follow;
+	const char   *of;		/* only facts that begin so, "users."; NULL: all */
 	chore_fn     *chore;		/* NULL: none */
 	int           chore_s;
 	struct relay *relay;		/* woken after each transaction; NULL: there is none */

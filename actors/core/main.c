@@ -52,6 +52,7 @@ static const struct domain {
 	const char         *facts;
 	void              (*on_facts)(struct cache *, struct ctx *, const struct facts *);
 	follow_fn          *follow;	/* what others' facts mean for its own data */
+	const char         *follows;	/* those that begin so; NULL: all */
 	chore_fn           *chore;
 	int                 chore_s;
 } domains[DOMAINS] = {
@@ -62,7 +63,7 @@ static const struct domain {
 	  .facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts },
 	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL, .start = appointments_start },
 	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true,
-	  .follow = booking_follow, .chore = booking_chore, .chore_s = CHORES_S },
+	  .follow = booking_follow, .follows = "users.", .chore = booking_chore, .chore_s = CHORES_S },
 	{ .actor = &reviews_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true,
 	  .follow = reviews_follow, .chore = reviews_chore, .chore_s = REVIEWS_CHORE_S },
 	{ .actor = &reports_actor, .url = CONFIG_CLINICAL_DATABASE_URL, .relay = true },
@@ -204,7 +205,7 @@ static err_t start_followers(char *why)
 			TRY(follower_start(house.bus, &(struct plan_of_follower) {
 				.domain = d->actor->name, .url = config_text(d->url),
 				.redis = config_text(CONFIG_REDIS_URL),
-				.follow = d->follow, .chore = d->chore, .chore_s = d->chore_s,
+				.follow = d->follow, .of = d->follows, .chore = d->chore, .chore_s = d->chore_s,
 				.relay = r->relay }, &r->follower));
 	}
 	return OK;

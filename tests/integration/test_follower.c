@@ -93,13 +93,18 @@ static void tell(const char *subject, int64_t first, size_t n)
 	assert_err(stream_publish(c, bus, subject, NULL, &(struct headers) { .n = 0 }, body), none);
 }
 
-static struct follower *follow(struct bus *b)
+static struct follower *follow_only(struct bus *b, const char *of)
 {
 	struct follower *f = NULL;
 
 	assert_err(follower_start(b, &(struct plan_of_follower) { .domain = "users", .url = postgres_url,
-		.follow = note, .chore = sweep, .chore_s = 1 }, &f), none);
+		.follow = note, .of = of, .chore = sweep, .chore_s = 1 }, &f), none);
 	return f;
+}
+
+static struct follower *follow(struct bus *b)
+{
+	return follow_only(b, NULL);
 }
 
 static bool applied(int n)
@@ -128,6 +133,34 @@ TEST(each_fact_is_applied_once_and_others_are_none_of_its_business)
 	f = follow(bus);
 	pause_ms(700);
 	assert_true(applied(16));
+	follower_stop(f);
+}
+
+static int position(void)
+{
+	return atoi(sql("SELECT last_seq FROM users.position WHERE domain = 'users'"));
+}
+
+TEST(what_is_not_followed_costs_no_transaction_and_is_not_read_again)
+{
+	int before;
+
+	begin();
+
+	struct follower *f = follow_only(bus, "booking.tried");
+
+	tell("healthmed.v1.events.booking.tried.1", 1, 1);
+	assert_true(WAIT(applied(1), 20));
+	before = position();
+	for (int i = 0; i < 20; i++)
+		tell("healthmed.v1.events.booking.other.1", 1, 1);
+	pause_ms(700);
+	assert_int_equal(position(), before);
+	tell("healthmed.v1.events.booking.tried.2", 2, 1);
+	assert_true(WAIT(applied(2), 20));
+	assert_int_equal(position(), before + 21);
+	tell("healthmed.v1.events.booking.other.1", 1, 1);
+	assert_true(WAIT(position() == before + 22, 20));
 	follower_stop(f);
 }
 

@@ -1,6 +1,7 @@
 /* follower.c - see follower.h.  Must not know what a fact means. */
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/core/follower.h"
@@ -43,7 +44,7 @@ struct follower {
 	struct read    mail[BATCH];
 	size_t         n;
 	pthread_t      thread;
-	volatile bool  stop;
+	atomic_bool    stop;
 };
 
 static struct ctx *fresh_ctx(struct follower *f)

@@ -30,7 +30,7 @@ static void hash(struct str key, const struct str *parts, size_t nparts, unsigne
 
 struct digest digest_of(struct str key, const struct str *parts, size_t nparts)
 {
-	struct digest d;
+	struct digest d = { .b = { 0 } };
 
 	hash(key, parts, nparts, d.b, sizeof d.b);
 	return d;
@@ -38,7 +38,7 @@ struct digest digest_of(struct str key, const struct str *parts, size_t nparts)
 
 struct secret digest_secret(struct str key, const struct str *parts, size_t nparts)
 {
-	struct secret s;
+	struct secret s = { .b = { 0 } };
 
 	hash(key, parts, nparts, s.b, sizeof s.b);
 	return s;

@@ -427,6 +427,27 @@ def test_a_doctor_who_is_erased_cannot_be_booked_any_more(two):
     assert (answer.status, answer.code) == (404, "not_found")
 
 
+def test_what_was_planned_with_someone_erased_is_cancelled_and_what_took_place_stays(stack):
+    doctor, slots = stack.doctor_with_slots(3)
+    leaver, stayer = stack.patient(), stack.patient()
+    booked = [stack.post("/appointments", p, schedule_id=s, doctor_id=doctor.id).json["id"]
+              for p, s in zip((leaver, stayer, stayer), slots)]
+    assert stack.http("DELETE", "/users/me", token=leaver).status == 204
+    status = lambda who, id: stack.get(f"/appointments/{id}", who).json["status"]            # noqa: E731
+    wait_until(lambda: status(doctor, booked[0]) == "cancelled", 5, "the patient's is cancelled")
+    assert status(doctor, booked[1]) == "waiting_for_confirmation"
+    again = stack.post("/appointments", stayer, schedule_id=slots[0], doctor_id=doctor.id)
+    assert again.status == 201, again                                                        # its slot is free again
+    assert stack.post(f"/appointments/{booked[2]}/cancel", stayer, reason="another day").status == 200
+    before = stack.get(f"/appointments/{booked[2]}", stayer).json
+    assert stack.http("DELETE", "/users/me", token=doctor).status == 204
+    wait_until(lambda: status(stayer, booked[1]) == "cancelled", 5, "the doctor's is cancelled")
+    assert stack.get(f"/appointments/{booked[2]}", stayer).json == before
+    assert doctor.id not in [d["id"] for d in stack.get("/users/me/doctors", stayer).json]
+    assert doctor.id not in [d["id"] for d in stack.get(f"/users/doctors?medical_id={doctor.medical_id}", stayer).json]
+    stack.verify()
+
+
 def test_an_erasure_is_told_without_a_name(stack):
     p = stack.patient()
     with stack.nats("reader") as nats:
@@ -440,7 +461,7 @@ def test_an_erasure_is_told_without_a_name(stack):
     assert b"patient_id" in heard[f"healthmed.v1.events.users.erased.{p.id}"]
 
 
-def test_what_was_planned_with_someone_erased_twice_at_once_is_erased_once(stack):
+def test_who_is_erased_six_times_at_once_is_erased_once(stack):
     p = stack.patient()
     answers_ = at_once(6, lambda i: stack.http("DELETE", "/users/me", token=p))
     assert {a.status for a in answers_} <= {204, 401, 404} and 204 in {a.status for a in answers_}

@@ -136,6 +136,13 @@ err_t command(struct job *j, const struct call *k, const void *req, int64_t doct
 	return e;
 }
 
+static const char *text_of(struct ctx *c, struct str s)
+{
+	char *text = arena_alloc(c->mem, s.n + 1);
+
+	return text == NULL ? "" : memcpy(text, s.p, s.n);
+}
+
 err_t outcome_read(struct job *j, const struct call *k, struct str bytes,
 		   const struct booking_outcome **out)
 {
@@ -153,6 +160,9 @@ err_t outcome_read(struct job *j, const struct call *k, struct str bytes,
 				o->has.code ? o->code.p : "");
 		const err_t e = err_named(code);
 
+		for (size_t i = 0; i < o->faults.n; i++)
+			(void) fault(j->c, e.code, text_of(j->c, o->faults.items[i].field),
+				     text_of(j->c, o->faults.items[i].message));
 		return e.code == ERR_none
 			   ? refuse(j->c, ERR_internal, "%s: rejected without a code", k->name)
 			   : e;

@@ -11,6 +11,7 @@
 enum {
 	SLOTS_AT_ONCE = 256,		/* named one by one */
 	RECUR_MAX = 4096, RECUR_DAYS = 366,
+	FAULTS_MAX = 4,
 	OUTCOME_MAX = 256 << 10,	/* bytes; RECUR_MAX times skipped are 150 KiB */
 };
 enum skip_reason { SKIP_PAST, SKIP_HOLIDAY, SKIP_OVERLAP };
@@ -76,11 +77,16 @@ extern const char *const skip_reason_names[];
 #define BOOKING_RECURRING(F, T)                                                    \
 	F(T,   BODY, INT,    created,             REQ, 0, RECUR_MAX, -)            \
 	F(T,   BODY, LIST,   skipped,             REQ, 0, RECUR_MAX, booking_skipped)
+/* Of a refusal that is `invalid`: what is wrong only in the light of other fields. */
+#define BOOKING_FAULT(F, T)                                                        \
+	F(T,   BODY, TEXT,   field,               REQ, 1, 64,        -)            \
+	F(T,   BODY, TEXT,   message,             REQ, 1, 255,       -)
 /* What was decided; the resource as it was right after, for the answer and all its copies. */
 #define BOOKING_OUTCOME(F, T)                                                      \
 	F(T,   BODY, TEXT,   request_id,          REQ, 1, 64,        -)            \
 	F(T,   BODY, ENUM,   status,              REQ, 0, 0, request_status)       \
 	F(T,   BODY, TEXT,   code,                OPT, 1, 64,        -)            \
+	F(T,   BODY, LIST,   faults,              OPT, 0, FAULTS_MAX, booking_fault) \
 	F(T,   BODY, TIME,   decided_at,          REQ, 0, TIME_MAX,  -)            \
 	F(T,   BODY, OBJECT, appointment,         OPT, 0, 0, appointments_appointment) \
 	F(T,   BODY, OBJECT, slot,                OPT, 0, 0, schedules_slot)       \
@@ -119,6 +125,7 @@ MSG_DECLARE(booking_attest_req,      BOOKING_HOUSE_REQ)
 MSG_DECLARE(booking_expire_req,      BOOKING_HOUSE_REQ)
 MSG_DECLARE(booking_revoke_req,      BOOKING_HOUSE_REQ)
 MSG_DECLARE(booking_close_req,       BOOKING_CLOSE_REQ)
+MSG_DECLARE(booking_fault,           BOOKING_FAULT)
 MSG_DECLARE(booking_skipped,         BOOKING_SKIPPED)
 MSG_DECLARE(booking_recurring,       BOOKING_RECURRING)
 MSG_DECLARE(booking_outcome,         BOOKING_OUTCOME)

@@ -103,20 +103,27 @@ def test_a_rule_skips_what_is_past_what_is_taken_and_holidays_if_asked(stack):
 
 
 @pytest.mark.parametrize("wrong,status,field", [
-    ({"weekdays": []}, 422, None), ({"weekdays": [0]}, 422, "weekdays"), ({"weekdays": [8]}, 422, "weekdays"),
+    ({"weekdays": []}, 422, "weekdays"), ({"weekdays": [0]}, 422, "weekdays"), ({"weekdays": [8]}, 422, "weekdays"),
     ({"weekdays": ["1"]}, 422, "weekdays"), ({"weekdays": 1}, 422, "weekdays"), ({"from": "8:00"}, 400, "from"),
-    ({"from": "10:00"}, 422, None), ({"to": "24:01"}, 400, "to"), ({"to": "08:59"}, 422, None),
+    ({"from": "10:00"}, 422, "to"), ({"to": "24:01"}, 400, "to"), ({"to": "08:59"}, 422, "duration_minutes"),
     ({"duration_minutes": 0}, 422, "duration_minutes"), ({"starts_on": "2027-02-30"}, 400, "starts_on"),
-    ({"starts_on": "2027-01-02", "ends_on": "2027-01-01"}, 422, None),
-    ({"starts_on": "2027-01-01", "ends_on": "2028-01-02"}, 422, None),                      # 367 days
-    ({"starts_on": "2027-01-01", "ends_on": "2027-12-31", "from": "00:00", "to": "24:00"}, 422, None),     # 8,760 slots
+    ({"starts_on": "2027-01-02", "ends_on": "2027-01-01"}, 422, "ends_on"),
+    ({"starts_on": "2027-01-01", "ends_on": "2028-01-02"}, 422, "ends_on"),                      # 367 days
+    ({"starts_on": "2027-01-01", "ends_on": "2027-12-31", "from": "00:00", "to": "24:00"}, 422, "ends_on"),     # 8,760 slots
 ])
 def test_a_rule_that_makes_no_sense_is_refused(stack, wrong, status, field):
     doctor = stack.token("doctor", 10**9)
     answer = stack.post("/schedules/recurring", doctor, **rule("2027-01-01", "2027-01-31", **wrong))
     assert answer.status == status, answer
-    if field:
-        assert [e["field"] for e in answer.json["errors"]] == [field]
+    assert [e["field"] for e in answer.json["errors"]] == [field]
+
+
+def test_all_that_is_wrong_with_a_rule_is_told_at_once(stack):
+    answer = stack.post("/schedules/recurring", stack.token("doctor", 10**9), weekdays=[], duration_minutes=5, starts_on="2027-02-01",
+                        ends_on="2027-01-01", **{"from": "12:00", "to": "08:00"})
+    assert {e["field"] for e in answer.json["errors"]} == {"weekdays", "to", "ends_on"}, answer
+    nothing = stack.post("/schedules/recurring", stack.token("doctor", 10**9), **rule("2027-01-01", "2027-01-01", weekdays=[1]))
+    assert [e["field"] for e in nothing.json["errors"]] == ["weekdays"]         # a Friday
 
 
 def test_a_year_of_slots_is_one_request_and_its_copies_hear_the_same(stack):

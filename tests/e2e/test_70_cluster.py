@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Stack("--cluster", HEALTHMED_LIMIT_LOGINS="5") as stack:
+    with Stack("--cluster", HEALTHMED_LIMIT_LOGINS="5", CLUSTER="1") as stack:      # as make passes it on
         yield stack
 
 
@@ -152,6 +152,27 @@ def test_a_gateway_may_be_killed(cluster):
         patients.go_on(5)
     assert patients.failures == []
     judge(cluster, patients)
+
+
+def test_whoever_has_no_key_is_told_that_the_outcome_is_not_known_when_a_gateway_dies(cluster):
+    doctor, slots = cluster.doctor_with_slots(1)
+    patient = cluster.patient()
+    workers, gateways = ("actor-booking", "actor-booking-2"), ("gateway", "gateway-2")
+    for name in workers:
+        cluster.stop(name)
+    with ThreadPoolExecutor() as pool:
+        booking = pool.submit(cluster.post, "/appointments", patient, headers={"Prefer": "wait=20"},
+                              schedule_id=slots[0], doctor_id=doctor.id)
+        wait_until(lambda: sum(cluster.metric(name, "http_waiting") for name in gateways) == 1, 5, "a gateway waits")
+        for name in gateways:
+            cluster.kill(name)
+        answer = booking.result()
+    assert (answer.status, answer.code) == (504, "outcome_unknown")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert cluster.post("/appointments", patient).code == "unavailable", "no gateway is left"
+    for name in workers + gateways:
+        cluster.start(name)
+    wait_until(lambda: len(cluster.get("/appointments", patient).json) == 1, 10, "it was accepted, and is decided")
 
 
 def test_the_primary_may_be_lost_and_a_standby_promoted(cluster):

@@ -279,7 +279,8 @@ RETURNING id;
 -- name: files_key_read
 -- in: idempotency
 -- out: idempotency
-SELECT id, body_hash, reply FROM clinical.files_idempotency WHERE id = :id;
+-- The lock is written: so the commit of a repetition waits until a standby has what the first copy did.
+SELECT id, body_hash, reply FROM clinical.files_idempotency WHERE id = :id FOR SHARE;
 
 -- name: files_key_store
 -- in: idempotency

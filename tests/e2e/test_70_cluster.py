@@ -101,10 +101,16 @@ def nats_leader(cluster):
         return nats.js("STREAM.INFO.BOOKING")["cluster"]["leader"]
 
 
+def await_well(stack):
+    """Until every component is well; their names."""
+    def lines():
+        return [line.split(maxsplit=4) for line in stack.stack("status", check=False).splitlines()[1:]]
+    wait_until(lambda: all(state[4:] and state[4].split(",")[0] == "well" for state in lines()), 15, "all are well")
+    return [state[0] for state in lines()]
+
+
 def test_all_is_well_and_there_are_two_or_three_of_each(cluster):
-    states = [line.split(maxsplit=4) for line in cluster.stack("status").splitlines()[1:]]
-    assert {state[4].split(",")[0] for state in states} == {"well"}
-    names = [state[0] for state in states]
+    names = await_well(cluster)
     assert [sum(n == kind or n.startswith(kind + "-") for n in names)
             for kind in ("postgres", "nats", "gateway", "actor-users", "actor-booking", "proxy")] == [3, 3, 2, 2, 2, 1]
     assert sorted(p.stem for p in (cluster.run / "pids").glob("*.pid")) == sorted(names)
@@ -195,7 +201,7 @@ def test_only_a_standby_that_has_everything_is_promoted(cluster):
     assert f"{one} does not run" in cluster.stack("promote", other, check=False)
     assert f"no standby '{primary(cluster)}'" in cluster.stack("promote", primary(cluster), check=False)
     cluster.start(one)
-    assert "well" in cluster.stack("status")
+    await_well(cluster)
 
 
 def test_a_commit_that_no_standby_has_confirmed_is_told_to_nobody(cluster):
@@ -225,4 +231,4 @@ def test_a_commit_that_no_standby_has_confirmed_is_told_to_nobody(cluster):
 
 def test_the_data_of_one_server_do_not_become_a_cluster(stack):
     assert "is of one server, not of a cluster" in stack.stack("up", "--cluster", check=False)
-    assert "well" in stack.stack("status")
+    await_well(stack)

@@ -85,7 +85,7 @@ AS_TSAN     = CFLAGS='$(TSAN)' $(INSTRUMENTED)
 FUZZ_B     ?= $B/asan
 REPLAY      = $(FUZZ:$B/%=$(FUZZ_B)/%)
 PYTESTS    ?= $(wildcard tests/integration tests/e2e)
-RACES       = $(wildcard tests/e2e/test_[1456]0*.py tests/e2e/test_55*.py)	# where many do something at once
+RACES       = $(wildcard tests/e2e/test_[1456]0*.py tests/e2e/test_21*.py tests/e2e/test_55*.py)	# where many do something at once
 FUZZ_SECONDS ?= 60
 SAN_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0 \
               UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp \

@@ -47,7 +47,7 @@ enum config_role {
 	X(BOOKING_MAX_BYTES,      INT,    C_ACTOR,                   "1073741824", 1048576, INT64_C(1) << 50, "size of the stream BOOKING; a full one answers 503") \
 	X(BOOKING_KEEP_S,         INT,    C_ACTOR,                   "259200", 1, 31536000, "seconds that a decided command stays in the stream BOOKING") \
 	X(LIMIT_REGISTRATIONS,    INT,    C_GATEWAY,                 "60", 1, 1000000000, "POST /users of one address in a minute") \
-	X(LIMIT_LOGINS,           INT,    C_GATEWAY,                 "120", 1, 1000000000, "POST /users/login of one address in a minute") \
+	X(LIMIT_LOGINS,           INT,    C_GATEWAY,                 "120", 1, 1000000000, "POST /users/login and /users/token of one address in a minute") \
 	X(LIMIT_REQUESTS,         INT,    C_GATEWAY,                 "600000", 1, 1000000000, "requests of one address in a minute") \
 	X(TRUSTED_PROXIES,        TEXT,   C_GATEWAY,                 "", 0, 0, "addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas") \
 	X(CORS_ORIGINS,           TEXT,   C_GATEWAY,                 "", 0, 0, "origins that browsers may call from, separated by commas") \

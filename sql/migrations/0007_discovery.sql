@@ -93,18 +93,18 @@ CREATE INDEX practice_by_slot ON users.practice (next_slot, doctor_id)
     INCLUDE (name, specialty, medical_id, city, state, zip, rank);
 
 -- Slots that are to come, as the newest fact told them.  One that is taken or dropped stays until its
--- time has passed: of two facts that changed places the older must be known by its version.
+-- time has passed: of two facts that changed places the older must be known by its version.  No index
+-- knows whether a slot is free: a booking changes that, and so changes no index.
 CREATE TABLE users.free_slot (
     slot_id   bigint PRIMARY KEY,
     doctor_id bigint NOT NULL,
     starts    timestamptz NOT NULL,
     ends      timestamptz NOT NULL,
-    free      boolean NOT NULL,
-    version   bigint NOT NULL
-);
-CREATE INDEX free_slot_of_doctor ON users.free_slot (doctor_id, starts) WHERE free;
-CREATE INDEX free_slot_at ON users.free_slot (starts, doctor_id) WHERE free;
-CREATE INDEX free_slot_taken ON users.free_slot (starts) WHERE NOT free;
+    version   bigint NOT NULL,
+    free      boolean NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX free_slot_of_doctor ON users.free_slot (doctor_id, starts);
+CREATE INDEX free_slot_at ON users.free_slot (starts, doctor_id);
 
 -- Who has or had an appointment with whom.
 CREATE TABLE users.acquaintance (

@@ -1082,7 +1082,7 @@ TEST(no_read_goes_through_a_whole_table)
 		   "SELECT id, 'x', 'x', 'x', 'x', 'MG', '30110000' FROM users.account WHERE full_name = 'x'");
 	(void) sql("INSERT INTO users.acquaintance SELECT 1 + g % 9000, g FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO users.free_slot SELECT g, g / 10, now() + g * interval '1 minute', "
-		   "now() + (g + 1) * interval '1 minute', true, 1 FROM generate_series(1, 20000) AS g");
+		   "now() + (g + 1) * interval '1 minute', 1, true FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO users.idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
 		   "FROM generate_series(1, 20000)");
 	(void) sql("INSERT INTO users.session (user_id, seed, generation, rotated_at, expires_at, tokens_end) "

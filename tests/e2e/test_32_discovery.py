@@ -1,5 +1,6 @@
 """Finding a doctor: every filter and order, pages that neither repeat nor hide anybody, and cards that follow what
 happens in agendas, reviews and accounts."""
+import json
 import re
 import time
 from datetime import datetime, timedelta, timezone
@@ -335,7 +336,6 @@ def test_what_a_doctor_changes_is_what_he_is_found_by(stack, someone):
 
 
 def test_a_seeded_doctor_is_found_as_any_other(stack, someone):
-    import json
     seeded = json.loads(stack.seed("--doctors", 3, "--slots", 2))
     first = seeded["first_doctor"]
     page = stack.get(f"/users/doctors/{first}", someone).json

@@ -10,7 +10,7 @@ import msgpack
 import psycopg2
 import pytest
 
-from stack import Stack, wait_until
+from stack import ROOT, Stack, wait_until
 
 DOCTORS, SLOTS_OF_EACH = 100_000, 20
 BIG = {"account", "doctor", "address", "card", "practice", "free_slot", "term"}
@@ -191,3 +191,50 @@ def test_facts_of_a_batch_cost_little(many):
     for _, plan in applied:
         assert not {n.get("Relation Name") for n in nodes(plan) if n["Node Type"] == "Seq Scan"} & BIG
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 256 * 60
+
+
+def test_what_was_there_before_cards_is_on_them_after_the_migration(servers):
+    """A database of the release before: doctors with and without an address, slots of every kind, visits."""
+    owner = servers.env["DATABASE_URL"]
+    migrations = sorted((ROOT / "sql" / "migrations").glob("*.sql"))
+    at = next(i for i, m in enumerate(migrations) if m.name.startswith("0007"))
+    postgres = psycopg2.connect(owner.replace("healthmed@", "postgres@"))
+    postgres.autocommit = True
+    with postgres.cursor() as cursor:
+        cursor.execute("CREATE DATABASE before OWNER healthmed")
+    postgres.close()
+    connection = psycopg2.connect(owner.replace("/healthmed?", "/before?"))
+    with connection, connection.cursor() as cursor:
+        for migration in migrations[:at]:
+            cursor.execute(migration.read_text())
+        cursor.execute("""
+            INSERT INTO users.account (id, full_name, email, password_hash, document_id, phone, role)
+            SELECT g, 'João ' || g, 'm' || g, '!', 'm' || g, 'p', CASE WHEN g < 4 THEN 'doctor' ELSE 'patient' END
+              FROM generate_series(1, 5) AS g;
+            INSERT INTO users.doctor SELECT g, 'M-' || g, 'Clínica', 100 + g FROM generate_series(1, 3) AS g;
+            INSERT INTO users.address VALUES (1, 's', '1', 'n', 'São José', 'SC', '88000-100');
+            INSERT INTO agenda.slot (id, doctor_id, starts, ends, active, created_at, updated_at)
+            SELECT id, doctor, now() + hours * interval '1 hour', now() + hours * interval '1 hour' + interval '30 minutes', active, now(), now()
+              FROM (VALUES (1, 1, 5, true), (2, 1, 3, true), (3, 1, 2, false), (4, 1, -9, true), (5, 2, 4, true), (6, 2, 8, true))
+                   AS s (id, doctor, hours, active);
+            INSERT INTO agenda.appointment (id, slot_id, doctor_id, patient_id, starts, ends, status, created_at, updated_at,
+                                            granted_seq, granted_batch)
+            SELECT id, slot_id, doctor_id, patient, now() + id * interval '1 hour', now() + (id + 1) * interval '1 hour',
+                   status::agenda.appointment_status, now(), now(), 1, 1
+              FROM (VALUES (1, 2, 1, 4, 'confirmed'), (2, 5, 2, 4, 'cancelled'), (3, 4, 1, 5, 'concluded'), (4, 6, 2, 4, 'waiting_for_confirmation'))
+                   AS a (id, slot_id, doctor_id, patient, status);
+            SELECT setval('agenda.batch_id', 77)""")
+        cursor.execute(migrations[at].read_text())
+        cursor.execute("SELECT doctor_id, name, specialty, city, state, zip FROM users.card ORDER BY 1")
+        assert cursor.fetchall() == [(1, " joao 1", " clinica", " sao jose", "SC", "88000100"), (2, " joao 2", " clinica", None, None, None),
+                                     (3, " joao 3", " clinica", None, None, None)]
+        cursor.execute("SELECT slot_id, free, version FROM users.free_slot ORDER BY 1")
+        assert cursor.fetchall() == [(1, True, 77), (5, True, 77)]
+        cursor.execute("SELECT p.doctor_id, total_patients, s.id FROM users.practice AS p LEFT JOIN agenda.slot AS s ON s.doctor_id = p.doctor_id "
+                       "AND s.starts = p.next_slot ORDER BY 1")
+        assert cursor.fetchall() == [(1, 2, 1), (2, 1, 5), (3, 0, None)]
+        cursor.execute("SELECT * FROM users.acquaintance ORDER BY 1, 2")
+        assert cursor.fetchall() == [(1, 4), (1, 5), (2, 4)]
+        cursor.execute("SELECT term FROM users.term ORDER BY 1")
+        assert [t for t, in cursor.fetchall()] == ["city: sao jose", "specialty: clinica", "state:SC"]
+    connection.close()

@@ -20,6 +20,7 @@
 #define VIA_CONCLUDED(d, v, a, key)       ANSWERED(a)
 #define VIA_UPLOAD(d, v, a, key)          ANSWERED(a)
 #define VIA_DOWNLOAD(d, v, a, key)        ANSWERED(a)
+#define VIA_EXPORT(d, v, a, key)          ANSWERED(a)
 #define VIA_MAILBOX_NAMED(d, v, a, key)   OUTCOME(a), KEY(d, v, key, int64_t)
 #define VIA_MAILBOX_OWN(d, v, a, key)     OUTCOME(a), KEY(d, v, key, int64_t)
 #define VIA_MAILBOX_LOCATED(d, v, a, key) OUTCOME(a), KEY(d, v, key, int64_t)

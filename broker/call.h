@@ -18,6 +18,7 @@
  * An UPLOAD is LOCATED, and its body a form with a file, which goes by calls of its own before it
  * (web/upload.c).  A DOWNLOAD follows a link, which says who asks, and is answered by the bytes of a
  * file, which come by calls of their own after it (web/download.c).
+ * An EXPORT is answered by what its call says and, after it, by the lists of all domains (web/export.c).
  */
 #ifndef BROKER_CALL_H
 #define BROKER_CALL_H
@@ -34,7 +35,7 @@
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
 enum via {
-	REQUEST, SCOPED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD,
+	REQUEST, SCOPED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD, EXPORT,
 	MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED, MAILBOX_MOVES,
 };
 enum call_id {

@@ -72,7 +72,7 @@ err_t find_mailbox(struct job *j, int64_t *doctor)
 		*doctor = field_int(j->req, key);
 		return know(j, *doctor);
 	case REQUEST: case SCOPED: case KNOWN: case LOCATED: case ATTESTED: case CONCLUDED:
-	case UPLOAD: case DOWNLOAD:
+	case UPLOAD: case DOWNLOAD: case EXPORT:
 		assert(0 && "in no mailbox");
 	}
 	field_set(j->call->req, j->req, key, *doctor);

@@ -185,16 +185,24 @@ static err_t read_request(struct job *j)
 
 /* ---- from the message to HTTP ---- */
 
-/* A page is answered as its items alone; where it goes on is in Link. */
-static err_t write_page(struct job *j, const struct msg *m, const void *page)
+err_t page_items(struct job *j, const struct msg *m, const void *page, struct str *array)
 {
 	static const size_t before = sizeof "{\"items\":" - 1;
 	const struct msg items = { m->name, m->size, 1, m->fields };
-	const struct field *next = field_named(m, "next", K_TEXT);
-	struct str json, link;
+	struct str json;
 
 	TRY(msg_to_json(j->c, &items, page, &json));
-	j->a->body = (struct str) { json.p + before, json.n - before - 1 };
+	*array = (struct str) { json.p + before, json.n - before - 1 };
+	return OK;
+}
+
+/* A page is answered as its items alone; where it goes on is in Link. */
+static err_t write_page(struct job *j, const struct msg *m, const void *page)
+{
+	const struct field *next = field_named(m, "next", K_TEXT);
+	struct str link;
+
+	TRY(page_items(j, m, page, &j->a->body));
 	if (next == NULL || !field_said(m, page, next))
 		return OK;
 	TRY(header_link(j->c, j->q->path, j->q->query,
@@ -442,6 +450,8 @@ static err_t answer(struct job *j)
 		return by_upload(j);
 	if (j->call->via == DOWNLOAD)
 		return download(j);
+	if (j->call->via == EXPORT)
+		return export(j);
 	return j->m.route->call == CALL_appointments_request ? by_request_id(j) : by_request(j);
 }
 

@@ -7,6 +7,7 @@
 #include "broker/call.h"
 #include "broker/request_id.h"
 #include "web/handle.h"
+#include "web/room.h"
 #include "web/router.h"
 
 struct job {
@@ -53,10 +54,17 @@ err_t find_mailbox(struct job *, int64_t *doctor) MUST_CHECK;
 /* Fills in what else of the request is ours to say, as its call's way tells. */
 err_t find_rest(struct job *) MUST_CHECK;
 
-/* ---- upload.c, download.c ---- */
+/* ---- handle.c ---- */
+
+/* The items of a page as a JSON array, in the arena. */
+err_t page_items(struct job *, const struct msg *, const void *page, struct str *array) MUST_CHECK;
+
+/* ---- upload.c, download.c, export.c ---- */
 
 /* The file of the body's form, by its pieces to the actors; *rep is of the call. */
 err_t upload(struct job *, void **rep) MUST_CHECK;
 /* A file to whoever a link names: all of it is here and verified before the first byte goes. */
 err_t download(struct job *) MUST_CHECK;
+/* All that is kept about the caller, one document. */
+err_t export(struct job *) MUST_CHECK;
 #endif

@@ -141,6 +141,29 @@ static err_t appointments_list(struct ctx *c, const struct appointments_list_req
 	return page_after(c, last->date_time, last->id, &a->next);
 }
 
+static err_t appointments_requests(struct ctx *c, const struct appointments_requests_req *q,
+				   struct appointments_requests_rep *a)
+{
+	struct appointments_span span = { .set = { 0 } };
+	struct page page;
+
+	TRY(page_open(c, q->limit, q->has.cursor ? q->cursor : (struct str) { 0 }, &page));
+	SET(&span, user_id, c->user);
+	SET(&span, after_time, page.after_time);
+	SET(&span, after_id, page.after_id);
+	SET(&span, rows, page.rows);
+	TRY(db_list(c, Q_appointments_requests, &span, &a->items.items, &a->items.n));
+	a->has.items = 1;
+	a->null.next = !page_cut(&page, &a->items.n);
+	if (a->null.next)
+		return OK;
+
+	const struct appointments_decided *last = &a->items.items[a->items.n - 1];
+
+	a->has.next = 1;
+	return page_after(c, last->requested_at, last->position, &a->next);
+}
+
 /* A request of one's own that has no row yet is undecided, or was never accepted: both pending. */
 static err_t appointments_request(struct ctx *c, const struct appointments_request_req *q,
 				  struct appointments_request_rep *a)

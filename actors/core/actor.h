@@ -30,6 +30,7 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define TYPED_CONCLUDED(d, v, a) TYPED_REQUEST(d, v, a)
 #define TYPED_UPLOAD(d, v, a)    TYPED_REQUEST(d, v, a)
 #define TYPED_DOWNLOAD(d, v, a)  TYPED_REQUEST(d, v, a)
+#define TYPED_EXPORT(d, v, a)    TYPED_REQUEST(d, v, a)
 #define TYPED_MAILBOX(d, v)                                                                      \
 	static err_t d##_##v(struct agenda *, const struct command *,                            \
 			     const struct d##_##v##_req *, struct decision *);                   \
@@ -48,6 +49,7 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define ROW_CONCLUDED(d, v)       ROW_REQUEST(d, v)
 #define ROW_UPLOAD(d, v)          ROW_REQUEST(d, v)
 #define ROW_DOWNLOAD(d, v)        ROW_REQUEST(d, v)
+#define ROW_EXPORT(d, v)          ROW_REQUEST(d, v)
 #define ROW_MAILBOX_NAMED(d, v)   { .on = CALL_##d##_##v, .decide = d##_##v##_any },
 #define ROW_MAILBOX_OWN(d, v)     ROW_MAILBOX_NAMED(d, v)
 #define ROW_MAILBOX_LOCATED(d, v) ROW_MAILBOX_NAMED(d, v)

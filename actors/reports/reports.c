@@ -11,7 +11,10 @@
 #include "broker/base/rule.h"
 #include "broker/etag.h"
 
-enum { PAGE_OCTETS = 256 << 10 };	/* of text: three of the largest reports, or a hundred usual ones */
+enum {
+	VERSIONS = 3,			/* of the longest, in one message */
+	PAGE_OCTETS = 256 << 10,	/* of text: three of the largest reports, or a hundred usual ones */
+};
 
 #define REPORTS_KEY(F, T)                                             \
 	F(T, BODY, INT,  id,             REQ, 1, INT64_MAX, -)        \
@@ -24,6 +27,12 @@ enum { PAGE_OCTETS = 256 << 10 };	/* of text: three of the largest reports, or a
 	F(T, BODY, TIME, before_time,    REQ, 0, TIME_MAX,  -)        \
 	F(T, BODY, INT,  before_id,      REQ, 0, INT64_MAX, -)        \
 	F(T, BODY, INT,  rows,           REQ, 1, PAGE_MAX + 1, -)
+#define REPORTS_SPAN_AFTER(F, T)                                      \
+	F(T, BODY, INT,  user_id,        REQ, 1, INT64_MAX, -)        \
+	F(T, BODY, INT,  report_id,      OPT, 1, INT64_MAX, -)        \
+	F(T, BODY, TIME, after_time,     REQ, 0, TIME_MAX,  -)        \
+	F(T, BODY, INT,  after_id,       REQ, 0, INT64_MAX, -)        \
+	F(T, BODY, INT,  rows,           REQ, 1, PAGE_MAX + 1, -)
 #define REPORTS_FOUND(F, T)                                           \
 	F(T, BODY, INT,  octets,         REQ, 0, PAGE_OCTETS, -)      \
 	F(T, BODY, LIST, reports,        REQ, 0, PAGE_MAX + 1, reports_report)
@@ -34,10 +43,12 @@ enum { PAGE_OCTETS = 256 << 10 };	/* of text: three of the largest reports, or a
 	F(T, BODY, LIST, reports,        REQ, 0, PAGE_MAX, reports_report)
 MSG_DECLARE(reports_key,    REPORTS_KEY)
 MSG_DECLARE(reports_span,   REPORTS_SPAN)
+MSG_DECLARE(reports_span_after, REPORTS_SPAN_AFTER)
 MSG_DECLARE(reports_found,  REPORTS_FOUND)
 MSG_DECLARE(reports_access, REPORTS_ACCESS)
 MSG_DEFINE(reports_key,    REPORTS_KEY)
 MSG_DEFINE(reports_span,   REPORTS_SPAN)
+MSG_DEFINE(reports_span_after, REPORTS_SPAN_AFTER)
 MSG_DEFINE(reports_found,  REPORTS_FOUND)
 MSG_DEFINE(reports_access, REPORTS_ACCESS)
 
@@ -174,4 +185,56 @@ static err_t reports_mine(struct ctx *c, const struct reports_mine_req *q, struc
 	const struct reports_report *last = &a->items.items[a->items.n - 1];
 
 	return page_after(c, last->created_at, last->id, &a->next);
+}
+
+static err_t open_after(struct ctx *c, int64_t limit, struct str cursor, struct page *page,
+			struct reports_span_after *span)
+{
+	TRY(page_open(c, limit, cursor, page));
+	SET(span, user_id, c->user);
+	SET(span, after_time, page->after_time);
+	SET(span, after_id, page->after_id);
+	SET(span, rows, page->rows);
+	return OK;
+}
+
+static err_t reports_versions(struct ctx *c, const struct reports_versions_req *q,
+			      struct reports_page *a)
+{
+	const int64_t limit = q->has.limit && q->limit < VERSIONS ? q->limit : VERSIONS;
+	struct reports_span_after span = { .set = { 0 } };
+	struct page page;
+
+	TRY(open_after(c, limit, q->has.cursor ? q->cursor : (struct str) { 0 }, &page, &span));
+	SET(&span, report_id, q->report_id);
+	TRY(db_list(c, Q_reports_versions, &span, &a->items.items, &a->items.n));
+	a->has.items = 1;
+	a->null.next = !page_cut(&page, &a->items.n);
+	TRY(record(c, STR("read"), a->items.items, a->items.n));
+	if (a->null.next)
+		return OK;
+
+	const struct reports_report *last = &a->items.items[a->items.n - 1];
+
+	a->has.next = 1;
+	return page_after(c, last->updated_at, last->version, &a->next);
+}
+
+static err_t reports_accesses(struct ctx *c, const struct reports_accesses_req *q,
+			      struct reports_accesses_rep *a)
+{
+	struct reports_span_after span = { .set = { 0 } };
+	struct page page;
+
+	TRY(open_after(c, q->limit, q->has.cursor ? q->cursor : (struct str) { 0 }, &page, &span));
+	TRY(db_list(c, Q_reports_accesses, &span, &a->items.items, &a->items.n));
+	a->has.items = 1;
+	a->null.next = !page_cut(&page, &a->items.n);
+	if (a->null.next)
+		return OK;
+
+	const struct reports_trace *last = &a->items.items[a->items.n - 1];
+
+	a->has.next = 1;
+	return page_after(c, last->at, last->id, &a->next);
 }

@@ -42,6 +42,22 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   QUERY, TIME, to,               OPT, 0, TIME_MAX,  -)               \
 	F(T,   QUERY, INT,  limit,            OPT, 1, 100,       -)               \
 	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
+/* Requests of one's own that were decided, for the export; what was booked is in the appointments. */
+#define APPOINTMENTS_DECIDED(F, T)                                                \
+	F(T,   BODY,  ENUM, status,           REQ, 0, 0, request_status)          \
+	F(T,   BODY,  TEXT, code,             OPT, 1, 64,        -)               \
+	F(T,   BODY,  INT,  doctor_id,        REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  schedule_id,      OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  appointment_id,   OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  position,         REQ, 0, INT64_MAX, -)  /* in the log */ \
+	F(T,   BODY,  TIME, requested_at,     REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY,  TIME, decided_at,       REQ, 0, TIME_MAX,  -)
+#define APPOINTMENTS_REQUESTS_REQ(F, T)                                           \
+	F(T,   QUERY, INT,  limit,            OPT, 1, 100,       -)               \
+	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
+#define APPOINTMENTS_REQUESTS_REP(F, T)                                           \
+	F(T,   BODY,  LIST, items,            REQ, 0, 100, appointments_decided)  \
+	F(T,   BODY,  TEXT, next,             OPT, 1, 64,        -)
 #define APPOINTMENTS_LOCATE_REQ(F, T)                                             \
 	F(T,   OURS,  INT,  id,               REQ, 1, INT64_MAX, -)
 /* Optional: an actor of the first release answers the doctor alone. */
@@ -75,6 +91,9 @@ MSG_DECLARE(appointments_appointment,   APPOINTMENTS_APPOINTMENT)
 MSG_DECLARE(appointments_page,          APPOINTMENTS_PAGE)
 MSG_DECLARE(appointments_get_req,       APPOINTMENTS_GET_REQ)
 MSG_DECLARE(appointments_list_req,      APPOINTMENTS_LIST_REQ)
+MSG_DECLARE(appointments_decided,      APPOINTMENTS_DECIDED)
+MSG_DECLARE(appointments_requests_req, APPOINTMENTS_REQUESTS_REQ)
+MSG_DECLARE(appointments_requests_rep, APPOINTMENTS_REQUESTS_REP)
 MSG_DECLARE(appointments_locate_req,    APPOINTMENTS_LOCATE_REQ)
 MSG_DECLARE(appointments_locate_rep,    APPOINTMENTS_LOCATE_REP)
 MSG_DECLARE(appointments_concluded_req, APPOINTMENTS_CONCLUDED_REQ)
@@ -88,6 +107,7 @@ MSG_DECLARE(appointments_request_rep,   APPOINTMENTS_REQUEST_REP)
 #define APPOINTMENTS_CALLS(X)                                                                                            \
 	X(appointments, get,       appointments_appointment,   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, list,      appointments_page,          ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
+	X(appointments, requests,  appointments_requests_rep,  ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, locate,    appointments_locate_rep,    ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, concluded, appointments_concluded_rep, ROLE_PATIENT,               TX_READ,    REQUEST, -)       \
 	X(appointments, calendar,  document,                   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \

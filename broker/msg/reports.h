@@ -26,6 +26,27 @@
 	F(T,   PATH,  INT,   appointment_id, OPT, 1, INT64_MAX, -)               \
 	F(T,   QUERY, INT,   limit,          OPT, 1, 100,       -)               \
 	F(T,   QUERY, TEXT,  cursor,         OPT, 1, 64,        -)
+/* All that a report ever said, the first version first; for the export. */
+#define REPORTS_VERSIONS_REQ(F, T)                                               \
+	F(T,   OURS,  INT,   report_id,      REQ, 1, INT64_MAX, -)               \
+	F(T,   QUERY, INT,   limit,          OPT, 1, 100,       -)               \
+	F(T,   QUERY, TEXT,  cursor,         OPT, 1, 64,        -)
+/* Who saw or changed what of the caller's clinical data; for the export. */
+#define REPORTS_TRACE(F, T)                                                      \
+	F(T,   BODY,  INT,   id,             REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,   user_id,        REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY,  TEXT,  role,           REQ, 1, 16,        -)               \
+	F(T,   BODY,  TEXT,  action,         REQ, 1, 32,        -)               \
+	F(T,   BODY,  INT,   appointment_id, OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,   report_id,      OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,   file_id,        OPT, 1, INT64_MAX, -)               \
+	F(T,   BODY,  TIME,  at,             REQ, 0, TIME_MAX,  -)
+#define REPORTS_ACCESSES_REQ(F, T)                                               \
+	F(T,   QUERY, INT,   limit,          OPT, 1, 100,       -)               \
+	F(T,   QUERY, TEXT,  cursor,         OPT, 1, 64,        -)
+#define REPORTS_ACCESSES_REP(F, T)                                               \
+	F(T,   BODY,  LIST,  items,          REQ, 0, 100, reports_trace)         \
+	F(T,   BODY,  TEXT,  next,           OPT, 1, 64,        -)
 #define REPORTS_GET_REQ(F, T)                                                    \
 	F(T,   PATH,  INT,   appointment_id, REQ, 1, INT64_MAX, -)               \
 	F(T,   PATH,  INT,   report_id,      REQ, 1, INT64_MAX, -)               \
@@ -39,6 +60,10 @@ MSG_DECLARE(reports_report,      REPORTS_REPORT)
 MSG_DECLARE(reports_page,        REPORTS_PAGE)
 MSG_DECLARE(reports_write_req,   REPORTS_WRITE_REQ)
 MSG_DECLARE(reports_mine_req,    REPORTS_MINE_REQ)
+MSG_DECLARE(reports_versions_req, REPORTS_VERSIONS_REQ)
+MSG_DECLARE(reports_trace,        REPORTS_TRACE)
+MSG_DECLARE(reports_accesses_req, REPORTS_ACCESSES_REQ)
+MSG_DECLARE(reports_accesses_rep, REPORTS_ACCESSES_REP)
 MSG_DECLARE(reports_get_req,     REPORTS_GET_REQ)
 MSG_DECLARE(reports_rewrite_req, REPORTS_REWRITE_REQ)
 
@@ -48,5 +73,7 @@ MSG_DECLARE(reports_rewrite_req, REPORTS_REWRITE_REQ)
 	X(reports, write,   reports_report, ROLE_DOCTOR,                TX_WRITE,   ATTESTED, -) \
 	X(reports, mine,    reports_page,   ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   LOCATED,  -) \
 	X(reports, get,     reports_report, ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   LOCATED,  -) \
-	X(reports, rewrite, reports_report, ROLE_DOCTOR,                TX_WRITE,   LOCATED,  -)
+	X(reports, rewrite, reports_report, ROLE_DOCTOR,                TX_WRITE,   LOCATED,  -) \
+	X(reports, versions, reports_page,  ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST,  -) \
+	X(reports, accesses, reports_accesses_rep, ROLE_PATIENT,        TX_READ,    REQUEST,  -)
 #endif

@@ -81,6 +81,17 @@ enum { USERS_ENDED_MAX = 1000 };	/* a page of them */
 	F(T,   BODY, INT,    after,         REQ,   0, INT64_MAX, -)
 #define USERS_ME_REQ(F, T)                                                           \
 	F(T,   OURS, INT,    id,            OPT,   1, INT64_MAX, -)
+/* What this domain keeps of the caller; the lists of the others follow it in the document. */
+#define USERS_LOGIN(F, T)                                                            \
+	F(T,   BODY, INT,    id,            REQ,   1, INT64_MAX, -)                  \
+	F(T,   BODY, TIME,   rotated_at,    REQ,   0, TIME_MAX, -)                   \
+	F(T,   BODY, TIME,   expires_at,    REQ,   0, TIME_MAX, -)
+#define USERS_EXPORT_REQ(F, T)                                                       \
+	F(T,   OURS, INT,    id,            OPT,   1, INT64_MAX, -)
+#define USERS_EXPORT_REP(F, T)                                                       \
+	F(T,   BODY, TIME,   exported_at,   REQ,   0, TIME_MAX, -)                   \
+	F(T,   BODY, OBJECT, account,       REQ,   0,   0, users_user)               \
+	F(T,   BODY, LIST,   sessions,      REQ,   0, 1000, users_login)
 #define USERS_KNOWN_REQ(F, T)                                                        \
 	F(T,   OURS, INT,    doctor_id,     REQ,   1, INT64_MAX, -)
 #define USERS_KNOWN_REP(F, T)                                                        \
@@ -100,6 +111,9 @@ MSG_DECLARE(users_span,         USERS_SPAN)
 MSG_DECLARE(users_ended,        USERS_ENDED)
 MSG_DECLARE(users_revoked_req,  USERS_REVOKED_REQ)
 MSG_DECLARE(users_me_req,       USERS_ME_REQ)
+MSG_DECLARE(users_login,        USERS_LOGIN)
+MSG_DECLARE(users_export_req,   USERS_EXPORT_REQ)
+MSG_DECLARE(users_export_rep,   USERS_EXPORT_REP)
 MSG_DECLARE(users_known_req,    USERS_KNOWN_REQ)
 MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
 
@@ -110,6 +124,7 @@ MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
 	X(users, refresh,  users_login_rep, ROLE_PUBLIC,                TX_WRITE,   SCOPED,  refresh_token) \
 	X(users, logout,   users_ended,     ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
 	X(users, me,       users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \
+	X(users, export,   users_export_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,   EXPORT,  -)    \
 	X(users, update,   users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
 	X(users, erase,    users_ended,     ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
 	X(users, revoked,  users_ended,     ROLE_SYSTEM,                TX_READ,    REQUEST, -)    \

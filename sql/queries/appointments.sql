@@ -59,3 +59,14 @@ SELECT id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
 SELECT user_id, status::text, code, appointment_id, stream_time AS requested_at, decided_at
   FROM agenda.request
  WHERE id = :id;
+
+-- name: appointments_requests
+-- in: appointments_span
+-- out: appointments_decided
+-- What became of what one asked for, but for what was booked: that is an appointment.
+SELECT status::text, code, doctor_id, slot_id AS schedule_id, appointment_id, stream_seq AS position,
+       stream_time AS requested_at, decided_at
+  FROM agenda.request
+ WHERE user_id = :user_id AND status <> 'booked' AND (stream_time, stream_seq) > (:after_time, :after_id)
+ ORDER BY stream_time, stream_seq
+ LIMIT :rows;

@@ -33,6 +33,27 @@ SELECT id FROM clinical.report
  WHERE id = :id AND appointment_id = :appointment_id AND doctor_id = :user_id
    FOR UPDATE;
 
+-- name: reports_versions
+-- in: reports_span_after
+-- out: reports_report
+SELECT r.id, r.appointment_id, r.doctor_id, r.patient_id, v.version, v.comment, r.created_at,
+       v.created_at AS updated_at
+  FROM clinical.report AS r
+  JOIN clinical.report_version AS v ON v.report_id = r.id
+ WHERE r.id = :report_id AND (r.doctor_id = :user_id OR r.patient_id = :user_id)
+   AND v.version > :after_id
+ ORDER BY v.version
+ LIMIT :rows;
+
+-- name: reports_accesses
+-- in: reports_span_after
+-- out: reports_trace
+SELECT id, user_id, role, action, appointment_id, report_id, file_id, at
+  FROM audit.access
+ WHERE patient_id = :user_id AND (at, id) > (:after_time, :after_id)
+ ORDER BY at, id
+ LIMIT :rows;
+
 -- name: reports_rewrite
 -- in: reports_rewrite_req
 -- out: reports_report

@@ -39,6 +39,7 @@ from urllib.parse import urlsplit
 import psycopg2
 
 from natsclient import Nats
+from openapi import document
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = os.environ.get("HEALTHMED_BIN", str(ROOT / "build" / "healthmed"))
@@ -195,6 +196,7 @@ class Stack:
                 answer = Answer(connection.getresponse())
                 if answer.headers.get("Connection", "").lower() == "close":
                     connection.close()
+                document().check(method, path, answer)
                 return answer
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 kept.pop(url, None)             # a kept connection that the server had closed

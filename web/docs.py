@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import yaml
 
@@ -86,8 +87,10 @@ class Page:
                      lambda m: f'<b>{m[1]}</b>{m[2]}' if m[2] else f"<i>{m[1]}</i>", out)
         return f'<figure><figcaption>{label}</figcaption><pre tabindex="0"><code>{out}</code></pre></figure>'
 
-    def json(self, value, label):
-        return self.code(json.dumps(value, indent=2, ensure_ascii=False), label)
+    def json(self, value):
+        """Indented, a list of numbers on one line."""
+        out = json.dumps(value, indent=2, ensure_ascii=False)
+        return re.sub(r"\[[\d\s,]+\]", lambda m: "[" + ", ".join(re.findall(r"\d+", m[0])) + "]", out)
 
     def kind(self, schema):
         """What a value is, in a few words."""
@@ -185,21 +188,24 @@ class Page:
                 f'<ul class="answers">{"".join(line for _, line in common)}</ul></details>')
 
     def curl(self, method, path, operation):
+        parameters = [self.resolve(p) for p in operation.get("parameters", ())]
         filled = re.sub(r"\{(\w+)\}", lambda m: "$" + m[1].upper(), path)
+        query = {p["name"]: p["example"] for p in parameters if p["in"] == "query" and "example" in p}
+        if query:
+            filled += "?" + urlencode({k: json.dumps(v) if isinstance(v, bool) else v for k, v in query.items()})
         parts = [f'curl "{"$API" if "servers" not in self.document["paths"][path] else "http://127.0.0.1:8080"}{filled}"']
         if method in ("put", "delete") or (method == "post" and "requestBody" not in operation):
             parts[0] = parts[0].replace("curl", f"curl -X {method.upper()}", 1)
         if operation.get("security"):
             parts.append('-H "Authorization: Bearer $TOKEN"')
-        if any(p.get("name") == "Idempotency-Key" for p in map(self.resolve, operation.get("parameters", ()))):
+        if any(p["name"] == "Idempotency-Key" for p in parameters):
             parts.append('-H "Idempotency-Key: $(uuidgen)"')
         content = operation.get("requestBody", {}).get("content", {})
         for media, of in content.items():
             if media == "multipart/form-data":
                 parts.append("-F file=@exam.pdf")
             else:
-                example = json.dumps(self.example(of["schema"]), indent=2, ensure_ascii=False)
-                parts += [f'-H "Content-Type: {media}"', f"-d '{example}'"]
+                parts += [f'-H "Content-Type: {media}"', f"-d '{self.json(self.example(of['schema']))}'"]
         return self.code(" \\\n  ".join(parts), "Request")
 
     def sample(self, operation):
@@ -207,7 +213,7 @@ class Page:
         content = self.resolve(response).get("content", {}).get("application/json")
         if not content or "schema" not in content:
             return ""
-        return self.json(self.example(content["schema"]), f"Answer {status}")
+        return self.code(self.json(self.example(content["schema"])), f"Answer {status}")
 
     def operation(self, method, path, operation):
         shown = re.sub(r"(\{\w+\})", r"<var>\1</var>", text(path))

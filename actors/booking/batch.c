@@ -481,7 +481,8 @@ static err_t add_facts(struct ctx *c, const struct agenda *g, const struct mail 
 
 /* ---- writing ---- */
 
-static void add_request(const struct mail *m, const struct decision *d, struct booking_writes *w)
+static void add_request(const struct mail *m, const struct decision *d, struct str outcome,
+			struct booking_writes *w)
 {
 	const struct booking_outcome *o = &d->outcome;
 	const struct command *k = &m->command;
@@ -492,7 +493,7 @@ static void add_request(const struct mail *m, const struct decision *d, struct b
 	SET(&row, user_id, k->user);
 	SET(&row, body_hash, bytes_of(&k->body_hash));
 	SET(&row, status, o->status);
-	SET(&row, outcome, m->outcome);
+	SET(&row, outcome, outcome);
 	SET(&row, partition, m->partition);
 	SET(&row, stream_seq, m->seq);
 	SET(&row, stream_time, m->time);
@@ -508,9 +509,10 @@ static void add_request(const struct mail *m, const struct decision *d, struct b
 	PUSH(w->requests, row);
 }
 
-/* Has every mail decided, and writes down what that changes. */
+/* Has every mail decided, and writes down what that changes, and what is to be told if it comes true. */
 static err_t decide_all(struct ctx *c, struct mail *mail, size_t n, struct agenda *g,
-			const struct place *place, struct booking_writes *w, struct outbox *letters)
+			const struct place *place, struct str *told, struct booking_writes *w,
+			struct outbox *letters)
 {
 	struct decision *d = arena_alloc(c->mem, n * sizeof *d);
 
@@ -531,14 +533,13 @@ static err_t decide_all(struct ctx *c, struct mail *mail, size_t n, struct agend
 		const struct request *before = d[i].repeats;
 
 		if (before != NULL && !d[i].outcome.has.code) {
-			m->outcome = before->decision ? mail[before->decision - d].outcome :
-							before->outcome;
+			told[i] = before->decision ? told[before->decision - d] : before->outcome;
 			continue;
 		}
-		TRY(msg_to_pack(c, &booking_outcome_msg, &d[i].outcome, &m->outcome));
+		TRY(msg_to_pack(c, &booking_outcome_msg, &d[i].outcome, &told[i]));
 		if (before != NULL)
 			continue;	/* key_reused, or a dead copy: told, but no outcome of its own */
-		add_request(m, &d[i], w);
+		add_request(m, &d[i], told[i], w);
 	}
 	return add_facts(c, g, mail, n, d, letters);
 }
@@ -648,17 +649,18 @@ err_t batch_run(struct ctx *c, struct mail *mail, size_t n, struct place *place,
 	struct booking_writes w = { .set = { 0 } };
 	struct outbox letters = { 0 };
 	struct agenda g = { 0 };
+	struct str *told;
 
-	for (size_t i = 0; i < n; i++)
-		mail[i].outcome = STR("");	/* of a try that failed */
 	memcpy(next, place, sizeof next);
 	TRY(read_agenda(c, mail, n, place, &g, moved));
 	if (*moved) {
 		db_rollback(c);
 		return OK;
 	}
+	if ((told = arena_alloc(c->mem, n * sizeof *told)) == NULL)
+		return ERR(too_large);
 	TRY(make_room(c, n, &w));
-	TRY(decide_all(c, mail, n, &g, place, &w, &letters));
+	TRY(decide_all(c, mail, n, &g, place, told, &w, &letters));
 	TRY(note_changes(c, &g, &w));
 	move_on(mail, n, next, &w);
 	w.batch_id = g.batch_id;
@@ -666,6 +668,8 @@ err_t batch_run(struct ctx *c, struct mail *mail, size_t n, struct place *place,
 	TRY(outbox_pack(c, &letters, &w.letters));
 	TRY(write_all(c, &w));
 	memcpy(place, next, sizeof next);
+	for (size_t i = 0; i < n; i++)
+		mail[i].outcome = told[i];
 	count(mail, n, &w);
 	return OK;
 }

@@ -4,6 +4,8 @@
 #include "broker/partition.h"
 #include "broker/wire.h"
 
+enum { ROOM_A_BYTE = 16, ROOM_TO_READ = 16 << 10 };	/* a number of one byte becomes one of eight */
+
 static struct str text_of(const char *header)
 {
 	return header ? str_of(header) : STR("");
@@ -27,7 +29,7 @@ static void read_inbox(struct mail *m)
 	}
 }
 
-void mail_read(struct ctx *c, struct mail *m)
+static void read_message(struct ctx *c, struct mail *m)
 {
 	struct command *k = &m->command;
 	const struct str verb = text_of(bus_header(m->msg, WIRE_CALL));
@@ -38,7 +40,6 @@ void mail_read(struct ctx *c, struct mail *m)
 	int partition;
 
 	*k = (struct command) { .call = call_named(verb), .seq = m->seq };
-	m->outcome = STR("");
 	read_inbox(m);
 
 	const struct str name = text_of(bus_header(m->msg, WIRE_REQUEST));
@@ -70,6 +71,10 @@ void mail_read(struct ctx *c, struct mail *m)
 		bury(m, "unknown call");
 		return;
 	}
+	if (m->refused > 0) {
+		bury(m, "not storable");
+		return;
+	}
 
 	void *req = arena_alloc(c->mem, call[k->call].req->size);
 
@@ -80,4 +85,16 @@ void mail_read(struct ctx *c, struct mail *m)
 	if (!m->dead && call[k->call].via == MAILBOX_MOVES &&
 	    msg_said(c, call[k->call].req, req, &hashed[1]).code == ERR_none)
 		k->body_hash = digest_of(str_of(c->secret), hashed, COUNT(hashed));
+}
+
+err_t mail_read(struct ctx *c, struct mail *m)
+{
+	*m = (struct mail) { .partition = m->partition, .seq = m->seq, .time = m->time, .msg = m->msg,
+		.refused = m->refused };
+	if (c->mem->cap - c->mem->used < ROOM_TO_READ + ROOM_A_BYTE * bus_body(m->msg).n)
+		return ERR(too_large);
+	read_message(c, m);
+	if (m->refused > 1)
+		m->dead = DEAD_SILENT;	/* nor could the verdict be stored */
+	return OK;
 }

@@ -19,6 +19,7 @@ struct mail {
 	int             partition;
 	int64_t         seq, time;		/* of the stream */
 	struct bus_msg *msg;
+	int             refused;		/* tries, of it alone, that the database would not store */
 
 	/* as it was read; what it points to lies in the arena or in msg */
 	enum dead       dead;
@@ -28,10 +29,11 @@ struct mail {
 	size_t          inbox_n;
 	int64_t         token;			/* which of that inbox's waiters */
 
-	/* as it was answered */
+	/* as it is told; only what is committed ever stands here */
 	struct str      outcome;		/* msgpack; empty: no answer */
 };
 
-/* Reads a message; c->secret keys the body's hash. */
-void mail_read(struct ctx *, struct mail *);
+/* Reads a message, and forgets whatever was read or told of it before; c->secret keys the body's hash.
+ * too_large: the arena has no room for it, which is nobody's fault but that of what lies there. */
+err_t mail_read(struct ctx *, struct mail *) MUST_CHECK;
 #endif

@@ -26,6 +26,7 @@ enum {
 	ARENA        = 64 << 20,	/* touched only as far as batches need it */
 	BALANCE_MS   = 450,		/* the session dies after two idle seconds */
 	RETRY_MS     = 200,
+	REST_MS      = 50,		/* between tries of a batch */
 	PROGRESS_MS  = 100,
 	CALL_MS      = 2000,		/* for the stream's administration */
 	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
@@ -53,6 +54,7 @@ struct mailbox {
 	struct relay    *relay;
 	pthread_t        thread;
 	_Atomic bool     stop, up;
+	_Atomic bool     takes;		/* the database: not while every try is refused */
 	_Atomic int64_t  alive_at;
 
 	/* of the thread alone */
@@ -169,10 +171,12 @@ static bool is_remembered(struct mailbox *m, int p, const struct read *r)
 {
 	const struct place *place = &m->place[p];
 	struct mail mail = { .partition = p, .seq = r->seq, .time = r->time, .msg = r->msg };
+	const size_t mark = m->arena.used;
+	const err_t e = mail_read(&m->ctx, &mail);
 
-	mail_read(&m->ctx, &mail);
+	arena_back(&m->arena, mark);
 	return !RULE(cursor_identity) ||
-	       (r->seq == place->last_seq && r->time == place->last_time &&
+	       (e.code == ERR_none && r->seq == place->last_seq && r->time == place->last_time &&
 		digest_eq(mail.command.id, place->last_request));
 }
 
@@ -318,32 +322,45 @@ static void restart_parts_of(struct mailbox *m, const struct mail *mail, size_t 
 			read_anew(m, mail[i].partition, "cursor moved");
 }
 
-/*
- * Has mails decided and answered, in order.  Poison is bisected until it stands alone, and then is
- * a dead letter.  False: the session is lost, and what became of the rest is not known.
- */
-static bool settle(struct mailbox *m, struct mail *mail, size_t n)
+/* Every try begins with an empty arena: what does not fit into that alone fits nowhere. */
+static err_t try_batch(struct mailbox *m, struct mail *mail, size_t n, bool *moved)
 {
-	const size_t mark = m->arena.used;
+	struct ctx *c;
 
-	/* What a try leaves in the arena goes before the next: it may be the thousandth. */
-	for (;; arena_back(&m->arena, mark)) {
-		struct ctx *c = &m->ctx;
+	arena_reset(&m->arena);
+	c = fresh_ctx(m);
+	for (size_t i = 0; i < n; i++)
+		TRY(mail_read(c, &mail[i]));
+	return batch_run(c, mail, n, m->place, moved);
+}
+
+/* What has become of mails. */
+enum settled {
+	SETTLED,		/* decided and answered */
+	MOVED,			/* a cursor is not where it was believed: from there on nothing was done */
+	LOST,			/* so is the session: what became of the rest is not known */
+};
+
+/* Has mails decided and answered, in order.  Poison is bisected until it stands alone, and then is
+ * a dead letter. */
+static enum settled settle(struct mailbox *m, struct mail *mail, size_t n)
+{
+	for (;;) {
 		const int64_t begun = clock_mono();
 		bool moved = false;
-		const err_t e = batch_run(c, mail, n, m->place, &moved);
+		const err_t e = try_batch(m, mail, n, &moved);
+		struct ctx *c = &m->ctx;
 
-		if (e.code == ERR_none && moved) {
-			restart_parts_of(m, mail, n);
-			return true;
-		}
+		m->alive_at = clock_mono();
+		m->takes = e.code == ERR_none;
+		if (e.code == ERR_none && moved)
+			return MOVED;
 		if (e.code == ERR_none) {
 			metric_time(METRIC_booking_batch_seconds, clock_mono() - begun);
 			answer(m, mail, n);
 			tell_progress(m, mail, n);
 			relay_wake(m->relay);
-			arena_back(&m->arena, mark);
-			return true;
+			return SETTLED;
 		}
 
 		const bool poison = e.code == ERR_too_large || db_is_poison(c->db);
@@ -352,23 +369,23 @@ static bool settle(struct mailbox *m, struct mail *mail, size_t n)
 			 "\"commands\":%zu,\"sqlstate\":\"%s\",\"poison\":%s", n,
 			 db_sqlstate(c->db), poison ? "true" : "false");
 		if (!db_is_up(c->db))
-			return false;
+			return LOST;
 		db_rollback(c);
 		if (!db_is_up(c->db) || m->stop)
-			return false;
+			return LOST;
 		if (poison && n > 1 && RULE(bisect)) {
-			arena_back(&m->arena, mark);
-			return settle(m, mail, n / 2) && settle(m, mail + n / 2, n - n / 2);
+			const enum settled first = settle(m, mail, n / 2);
+
+			return first == SETTLED ? settle(m, mail + n / 2, n - n / 2) : first;
 		}
 		if (poison) {
-			for (size_t i = 0; i < n; i++) {
-				mail[i].dead = mail[i].dead ? DEAD_SILENT : DEAD_ANSWERED;
-				mail[i].why = "not storable";
-			}
-			continue;
+			for (size_t i = 0; i < n; i++)
+				mail[i].refused++;
+			if (mail[0].refused == 1)
+				continue;
 		}
 		metric_add(METRIC_booking_retries, NULL, 1);
-		clock_rest(50 * MS);
+		clock_rest(REST_MS * MS);
 	}
 }
 
@@ -376,7 +393,8 @@ static bool settle(struct mailbox *m, struct mail *mail, size_t n)
 static void recall(struct mailbox *m)
 {
 	for (size_t i = 0; i < m->nmail; i++)
-		mail_read(&m->ctx, &m->mail[i]);
+		if (mail_read(&m->ctx, &m->mail[i]).code)
+			return;
 	if (batch_recall(&m->ctx, m->mail, m->nmail).code == ERR_none)
 		answer(m, m->mail, m->nmail);
 }
@@ -390,17 +408,18 @@ static void free_mails(struct mailbox *m)
 
 static void run_batch(struct mailbox *m)
 {
-	struct ctx *c;
-
-	arena_reset(&m->arena);
-	c = fresh_ctx(m);
 	qsort(m->mail, m->nmail, sizeof m->mail[0], by_seq);
-	for (size_t i = 0; i < m->nmail; i++)
-		mail_read(c, &m->mail[i]);
-	if (settle(m, m->mail, m->nmail))
-		free_mails(m);
-	else
+	switch (settle(m, m->mail, m->nmail)) {
+	case LOST:
 		drop_session(m);	/* the mails stay, to be recalled */
+		return;
+	case MOVED:			/* nothing later of any partition may pass what was not done */
+		restart_parts_of(m, m->mail, m->nmail);
+		break;
+	case SETTLED:
+		break;
+	}
+	free_mails(m);
 }
 
 static void connect_session(struct mailbox *m)
@@ -413,7 +432,7 @@ static void connect_session(struct mailbox *m)
 			clock_rest(RETRY_MS * MS / 10);
 		return;
 	}
-	m->up = true;
+	m->up = m->takes = true;
 	m->balance_at = 0;
 	fresh_ctx(m);
 	if (m->nmail > 0) {
@@ -561,8 +580,9 @@ bool mailbox_is_well(void *mailbox, char *detail, size_t size)
 	const struct mailbox *m = mailbox;
 	const bool alive = clock_mono() - m->alive_at < 5 * SECOND;
 
-	(void) snprintf(detail, size, "%s", !alive ? "the loop hangs" : m->up ? "" : "the database is away");
-	return alive && m->up;
+	(void) snprintf(detail, size, "%s", !alive ? "the loop hangs" : !m->up ? "the database is away" :
+			m->takes ? "" : "the database takes nothing");
+	return alive && m->up && m->takes;
 }
 
 void mailbox_stop(struct mailbox *m)

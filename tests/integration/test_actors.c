@@ -1093,6 +1093,8 @@ TEST(no_read_goes_through_a_whole_table)
 		   "4.5, true FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO clinical.report (appointment_id, doctor_id, patient_id, version, created_at, updated_at) "
 		   "SELECT g, g % 900 + 1, g % 800 + 1, 1, now(), now() FROM generate_series(1, 20000) AS g");
+	(void) sql("INSERT INTO audit.access (user_id, role, action, patient_id) SELECT g, 'doctor', 'read', g % 800 + 1 "
+		   "FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO clinical.report_version SELECT id, 1, 'x', now() FROM clinical.report");
 	(void) sql("INSERT INTO reviews.idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
 		   "FROM generate_series(1, 20000)");

@@ -32,7 +32,7 @@ err_t link_write(struct ctx *c, struct str secret, const struct link *l, struct 
 
 bool link_is_good(struct str secret, const struct link *l, struct str signature, int64_t now_s)
 {
-	struct digest d;
+	struct digest d = { { 0 } };
 
 	if (now_s >= l->expires && RULE(link_expiry))
 		return false;

@@ -126,7 +126,7 @@ err_t vault_unwrap(struct ctx *c, struct vault *v, int64_t file, struct str name
 	TRY(unseal(c, &m->key, text(&a), wrapped, &key));
 	v->file = file;
 	memcpy(v->key.b, key.p, sizeof v->key.b);
-	explicit_bzero(c->mem->base + mark, c->mem->used - mark);
+	explicit_bzero((char *) (uintptr_t) key.p, key.n);
 	arena_back(c->mem, mark);
 	return OK;
 }

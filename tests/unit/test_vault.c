@@ -21,6 +21,21 @@ static void start(const char *masters)
 	assert_err(vault_seal(c, &v, 1, true, STR("final"), &box[1]), none);
 }
 
+/* Also between what was allocated, which AddressSanitizer keeps closed. */
+__attribute__((no_sanitize("address")))
+static bool arena_has(size_t from, const void *what, size_t n)
+{
+	const unsigned char *sought = what;
+
+	for (size_t i = from, same; i + n <= c->mem->used; i++) {
+		for (same = 0; same < n && c->mem->base[i + same] == sought[same]; )
+			same++;
+		if (same == n)
+			return true;
+	}
+	return false;
+}
+
 /* What does not open leaves nothing of it in the arena. */
 static bool opens(const struct vault *with, int64_t index, bool last, struct str b)
 {
@@ -28,7 +43,7 @@ static bool opens(const struct vault *with, int64_t index, bool last, struct str
 	const bool open = vault_open(c, with, index, last, b, &plain).code == ERR_none;
 
 	if (!open)
-		assert_null(memmem(c->mem->base + mark, c->mem->used - mark, "fi", 2));
+		assert_false(arena_has(mark, "fi", 2));
 	arena_back(c->mem, mark);
 	return open;
 }
@@ -130,7 +145,7 @@ TEST(a_key_that_was_used_is_not_left_behind)
 
 	start(OLD);
 	assert_err(vault_unwrap(c, &again, 7, name, wrapped), none);
-	assert_null(memmem(c->mem->base, c->mem->used, v.key.b, sizeof v.key.b));
+	assert_false(arena_has(0, v.key.b, sizeof v.key.b));
 	vault_forget(&again);
 	assert_memory_not_equal(again.key.b, v.key.b, sizeof v.key.b);
 }

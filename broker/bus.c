@@ -28,6 +28,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,15 +410,19 @@ static void on_back(natsConnection *nc, void *of)
 	log_line(LOG_INFO, "bus_back", "", "%s", "");
 }
 
+/* The server refused our login, twice, and the library never asks again: a process that cannot talk any
+ * more ends in order, as it would be told to, and whoever starts it gives it another try. */
 static void on_closed(natsConnection *nc, void *of)
 {
 	struct lane *l = of;
 
 	(void) nc;
 	(void) atomic_exchange(&l->up, false);
-	if (!atomic_load(&l->bus->closing))	/* the server refused our login, twice */
-		log_line(LOG_ERROR, "bus_closed", "", "%s", "");
 	flag_raise(&l->closed);
+	if (atomic_load(&l->bus->closing))
+		return;
+	log_line(LOG_ERROR, "bus_closed", "", "\"detail\":\"%s\"", "the login was refused; this process ends");
+	(void) kill(getpid(), SIGTERM);
 }
 
 static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *of)

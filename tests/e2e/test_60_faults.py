@@ -2,6 +2,7 @@
 import base64
 import os
 import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -266,3 +267,30 @@ def test_what_was_decided_long_ago_leaves_the_stream_but_never_the_cursors_messa
         assert stack.post(f"/appointments/{last.json['id']}/cancel", patient, reason="moved away").status == 200
         assert stack.metric("actor-booking", "booking_stream_alarms_total") == 0
         stack.verify()
+
+
+def test_processes_whose_login_is_refused_end_in_order_and_come_back(own):
+    port = dict(line.split("=") for line in (own.run / "ports").read_text().split())["nats"]
+    strangers = own.dir / "strangers.conf"
+    strangers.write_text(f"listen: 127.0.0.1:{port}\nauthorization {{ user: somebody, password: else }}\n")
+    programs = [p.stem for p in (own.run / "pids").glob("*.pid") if p.stem.startswith(("gateway", "actor-"))]
+    own.stop("nats")
+    server = subprocess.Popen(["nats-server", "-c", str(strangers)], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    try:
+        for name in programs:
+            wait_until(lambda name=name: not alive(own, name), 30, f"{name} has ended")
+    finally:
+        server.terminate()
+        server.wait()
+    own.up()
+    doctor, slots = own.doctor_with_slots()
+    assert book(own, own.patient(), slots[0], doctor).status == 201
+
+
+def alive(stack, name):
+    """Whether that process runs; a zombie does not."""
+    try:
+        return "State:\tZ" not in open(f"/proc/{stack.pid(name)}/status").read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -418,8 +418,10 @@ static void on_closed(natsConnection *nc, void *of)
 
 	(void) nc;
 	(void) atomic_exchange(&l->up, false);
-	flag_raise(&l->closed);
-	if (atomic_load(&l->bus->closing))
+	const bool meant = atomic_load(&l->bus->closing);
+
+	flag_raise(&l->closed);		/* from here on the bus may be gone */
+	if (meant)
 		return;
 	log_line(LOG_ERROR, "bus_closed", "", "\"detail\":\"%s\"", "the login was refused; this process ends");
 	(void) kill(getpid(), SIGTERM);

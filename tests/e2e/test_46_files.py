@@ -2,17 +2,20 @@
 import hashlib
 import http.client
 import json
+import os
 import re
 import secrets
 import socket
+import subprocess
 import time
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, urlsplit
 
+import msgpack
 import pytest
 
 from fakes3 import S3
-from stack import Stack, at_once, wait_until
+from stack import BIN, Stack, at_once, wait_until
 
 MIB = 1 << 20
 
@@ -177,14 +180,13 @@ def test_what_is_no_form_is_415_before_a_byte_of_it_is_read(stack):
 
 def test_twenty_uploads_at_once_are_twenty_files_or_are_told_to_come_again(stack):
     patient, files = stack.patient(), [pdf(MIB) for _ in range(20)]
+
     def send(i):
-        for _ in range(200):
-            answer = upload(stack, patient, files[i])
-            if answer.status != 503:
-                return answer
-            assert answer.headers["Retry-After"]
-            time.sleep(0.05)
-    answers = at_once(20, send)
+        answer = upload(stack, patient, files[i])
+        assert answer.status != 503 or answer.headers["Retry-After"]
+        return answer.status != 503 and answer
+
+    answers = at_once(20, lambda i: wait_until(lambda: send(i), 30, "there is room"))
     assert [getattr(a, "status", a) for a in answers] == [201] * 20
     for data, answer in zip(files, answers):
         assert follow(stack, link(stack, patient, answer.json["id"])).body == data
@@ -215,7 +217,6 @@ def test_a_key_whose_file_was_refused_is_free_for_a_better_one(stack):
 def test_an_upload_that_never_ended_is_swept_after_an_hour_and_not_before(stack):
     patient = stack.patient()
     with stack.nats("gateway") as nats:
-        import msgpack
         begun = [msgpack.unpackb(nats.request("healthmed.v1.files.begin", msgpack.packb({"size": 100_000}), {
             "Healthmed-User": str(patient.id), "Healthmed-Role": "patient", "Healthmed-Deadline": "5000"}).data)["id"] for _ in range(2)]
     stack.sql("UPDATE clinical.file SET created_at = now() - interval '61 minutes' WHERE id = %s", begun[0])
@@ -405,7 +406,6 @@ def test_a_grant_that_expires_cuts_off_a_link_that_was_issued_before(stack):
 
 def test_a_grant_that_ends_in_the_midst_of_a_download_ends_it(stack):
     """Each piece is asked for anew: who has the link and the first pieces gets no more."""
-    import msgpack
     doctor, patient, appointment = stack.visit(state="confirmed")
     file = file_of(stack, patient, pdf(200_000))
     access = granted(stack, patient, file, doctor, appointment)
@@ -437,7 +437,6 @@ def test_a_cancelled_or_moved_appointment_ends_the_grants_to_its_former_doctor(s
 
 
 def test_facts_in_another_order_or_again_end_no_grant_that_should_stay(stack):
-    import msgpack
     doctor, patient, appointment = stack.visit(state="confirmed")
     file = file_of(stack, patient, appointment=appointment)
     at = int(time.time() * 1e6)
@@ -459,10 +458,7 @@ def test_an_erased_doctors_grants_end(stack):
     doctor, patient, appointment = stack.visit(state="concluded")
     file = file_of(stack, patient, appointment=appointment)
     assert len(grants(stack, patient, file)) == 1
-    answer = stack.http("DELETE", "/users/me", {"password": doctor.password, "current_password": doctor.password}, doctor)
-    if answer.status >= 400:
-        answer = stack.http("DELETE", "/users/me", None, doctor)
-    assert answer.status in (200, 204), answer
+    assert stack.http("DELETE", "/users/me", None, doctor).status == 204
     wait_until(lambda: grants(stack, patient, file) == [], 5, "they have ended")
 
 
@@ -582,9 +578,6 @@ def test_master_keys_rotate_while_files_stay_readable():
 
 
 def test_without_a_key_or_a_whole_s3_the_actor_refuses_to_start():
-    import os
-    import subprocess
-    from stack import BIN
     base = {k: v for k, v in os.environ.items() if not k.startswith("HEALTHMED_")} | {
         "HEALTHMED_REQUEST_KEY": "x" * 32, "HEALTHMED_CLINICAL_DATABASE_URL": "postgresql:///x"}
     key = {"HEALTHMED_FILES_MASTER_KEYS": "a:" + "A" * 43}

@@ -668,15 +668,18 @@ def test_without_the_actor_files_are_503_and_the_gateway_says_so(stack):
 
 def test_files_that_come_too_slowly_leave_rooms_for_others_only_until_their_time_is_over(stack):
     """Uploads that never go on take all rooms: one more is told to come again, all else goes on."""
-    patient, at = stack.patient(), urlsplit(stack.url)
-    slow = []
-    for _ in range(16):                         # more than there are: the first may lose theirs to a quick one
-        s = socket.create_connection((at.hostname, at.port), timeout=10)
-        s.sendall(f"POST /api/v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {patient.token}\r\nContent-Type: multipart/form-data; "
-                  "boundary=xXx\r\nContent-Length: 1000000\r\n\r\n--xXx\r\n".encode())
-        slow.append(s)
+    patient, at, slow = stack.patient(), urlsplit(stack.url), []
+
+    def one_more():
+        """Another that never goes on; the answer to one that would."""
+        slow.append(socket.create_connection((at.hostname, at.port), timeout=10))
+        slow[-1].sendall(f"POST /api/v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {patient.token}\r\nContent-Type: "
+                         "multipart/form-data; boundary=xXx\r\nContent-Length: 1000000\r\n\r\n--xXx\r\n".encode())
+        answer = upload(stack, patient, pdf())
+        return answer.status == 503 and answer
+
     try:
-        answer = wait_until(lambda: (a := upload(stack, patient, pdf())).status == 503 and a, 5, "all rooms are taken")
+        answer = wait_until(one_more, 9, "all rooms are taken")
         assert answer.code == "unavailable" and answer.headers["Retry-After"]
         assert stack.get("/files", patient).status == 200
     finally:

@@ -24,7 +24,7 @@ static const char *const auth_name[] = { [AUTH_DENY] = "DENY", [AUTH_PUBLIC] = "
 	[AUTH_TOKEN] = "TOKEN", [AUTH_PATIENT] = "TOKEN", [AUTH_LINK] = "LINK" };
 static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED", [KNOWN] = "KNOWN",
 	[LOCATED] = "LOCATED", [ATTESTED] = "ATTESTED", [CONCLUDED] = "CONCLUDED",
-	[UPLOAD] = "UPLOAD", [DOWNLOAD] = "DOWNLOAD",
+	[UPLOAD] = "UPLOAD", [DOWNLOAD] = "DOWNLOAD", [EXPORT] = "EXPORT",
 	[MAILBOX_NAMED] = "MAILBOX_NAMED", [MAILBOX_OWN] = "MAILBOX_OWN",
 	[MAILBOX_LOCATED] = "MAILBOX_LOCATED", [MAILBOX_MOVES] = "MAILBOX_MOVES" };
 static const char *const tx_name[] = { [TX_NONE] = "NONE", [TX_READ] = "READ", [TX_WRITE] = "WRITE" };

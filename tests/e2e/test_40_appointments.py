@@ -224,8 +224,12 @@ def test_filters_of_time_and_every_word_of_status(stack):
     patient = stack.patient()
     booked = [book(stack, patient, slot, doctor).json for slot in slots]
     words = ["waiting_for_confirmation", "confirmed", "in_progress", "concluded", "cancelled", "no_show"]
+    steps = {"confirmed": ["confirm"], "in_progress": ["confirm", "start"], "concluded": ["confirm", "start", "conclude"],
+             "cancelled": ["cancel"], "no_show": ["confirm", "no-show"]}
     for a, word in zip(booked, words):
-        stack.sql("UPDATE agenda.appointment SET status = %s::agenda.appointment_status WHERE id = %s", word, a["id"])
+        for step in steps.get(word, []):
+            more = {"confirm": {"confirmed": True}, "cancel": {"reason": "I travel"}}.get(step, {})
+            assert stack.post(f"/appointments/{a['id']}/{step}", doctor, **more).status == 200
     listed = lambda q: [a["id"] for a in stack.get("/appointments?" + q, patient).json]     # noqa: E731
     for a, word in zip(booked, words):
         assert listed(f"status={word}") == [a["id"]]

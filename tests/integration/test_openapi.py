@@ -224,7 +224,23 @@ def test_answers_are_the_fields_of_their_message(document, tables):
             assert several in ([], [{"type": "array", "items": one}]) and (not several or route["call"] == "booking.open"), route
             if call["via"] == "EXPORT":         # what its call says, and after it the lists of all domains
                 one = {**one, "properties": dict(list(one["properties"].items())[:len(of)])}
+            if call["via"] == "EXPORT":                 # its lists come after what its call says
+                one = {**one, "properties": {k: v for k, v in one["properties"].items() if k in one["required"]}}
             compare_object(tables, call["answer"], one, True, str(route))
+
+
+def test_the_export_has_every_list_that_is_put_into_it(document, tables):
+    parts = re.findall(r'\{ "(\w+)",\s+(?:ROLE_\w+|ALL),\s+CALL_([a-z]+)_(\w+),\s+(?:NONE|CALL_\w+),\s+(NULL|"\w+")',
+                       (ROOT / "web" / "export.c").read_text())
+    schema = document.paths["/users/me/export"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [name for name in schema["properties"] if name not in schema["required"]] == [name for name, *_ in parts]
+    for name, domain, verb, by in parts:
+        items = schema["properties"][name]["items"]
+        if by != "NULL":
+            assert list(items["properties"]) == [by.strip('"'), "items"]
+            items = items["properties"]["items"]["items"]
+        (page, *_) = tables["messages"][tables["calls"][f"{domain}.{verb}"]["answer"]]
+        compare_object(tables, page["of"], items, True, name)
 
 
 def test_headers_are_told_where_they_are_heeded(document, tables):

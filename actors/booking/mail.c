@@ -17,16 +17,20 @@ static void bury(struct mail *m, const char *why)
 	m->why = why;
 }
 
-/* "<inbox> <token>"; anything else is nobody. */
+/* "<inbox> <token>"; anything else is nobody.  An answer goes to inboxes alone: to other subjects we
+ * might be allowed to speak where the sender is not, and a malformed one costs the connection. */
 static void read_inbox(struct mail *m)
 {
+	static const char prefix[] = "_INBOX.", letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz-_.";
 	const char *inbox = bus_header(m->msg, WIRE_INBOX);
-	const char *space = inbox ? strrchr(inbox, ' ') : NULL;
+	const size_t n = inbox ? strspn(inbox, letters) : 0;
 
-	if (space != NULL && space > inbox && str_int(str_of(space + 1), &m->token)) {
-		m->inbox = inbox;
-		m->inbox_n = (size_t) (space - inbox);
-	}
+	if (n < sizeof prefix || strncmp(inbox, prefix, sizeof prefix - 1) != 0 || inbox[n] != ' ' ||
+	    inbox[n - 1] == '.' || strstr(inbox, "..") != NULL || !str_int(str_of(inbox + n + 1), &m->token))
+		return;
+	m->inbox = inbox;
+	m->inbox_n = n;
 }
 
 static void read_message(struct ctx *c, struct mail *m)

@@ -108,6 +108,27 @@ def test_messages_that_are_no_commands_become_dead_letters_and_the_partition_goe
     own.verify()
 
 
+def test_an_answer_goes_to_inboxes_alone_and_a_malformed_one_costs_no_connection(own):
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    subject = f"healthmed.v1.booking.{partition_of(own, doctor)}.{doctor.id}"
+    before = own.log("actor-booking").count("bus_error")
+    with own.nats() as admin, own.nats("gateway") as gateway:
+        real = admin.js("STREAM.MSG.GET.BOOKING", last_by_subj=subject)["message"]
+        headers = dict(line.split(": ", 1) for line in base64.b64decode(real["hdrs"]).decode().split("\r\n")[1:] if line)
+        heard = admin.subscribe("healthmed.v1.events.planted.>")
+        for inbox in ("a b c d e", "", "x", "_INBOX.>", "_INBOX.a..b", "_INBOX.a.", "_INBOX.a b",
+                      "$JS.API.STREAM.INFO.BOOKING", "healthmed.v1.events.planted.x.1", "healthmed.v1.forbidden"):
+            gateway.publish(subject, base64.b64decode(real["data"]), {**headers, "Healthmed-Inbox": f"{inbox} 5"})
+        gateway.flush()
+        assert book(own, patient, slots[1], doctor).status == 201
+        assert heard.all() == []
+    assert own.log("actor-booking").count("bus_error") == before
+    assert own.metric("actor-booking", "bus_reconnects_total") == 0
+    own.verify()
+
+
 def test_a_truncated_command_of_a_patient_fails_and_its_copies_hear_the_same(own):
     doctor, slots = own.doctor_with_slots(1)
     patient = own.patient()

@@ -67,7 +67,7 @@ enum state {
 struct waiter {
 	_Atomic uint64_t word;		/* generation << STATE_BITS | state */
 	natsMsg         *msg;		/* ANSWERED: the waiter's to destroy */
-	bool             crowded;	/* there were many when it came */
+	_Atomic(struct lane *) lane;	/* by which it sends */
 	char            *room;		/* where an outcome goes, in the waiter's arena */
 	size_t           size, n;	/* of room, and of the outcome in it */
 	int64_t          seq;		/* from the acknowledgement */
@@ -197,7 +197,8 @@ static struct waiter *waiter_take(struct bus *b, enum state kind, char *room, si
 	(void) pthread_mutex_unlock(&b->mu);
 	if (w == NULL)
 		return NULL;
-	w->crowded = crowded;
+	crowded &= atomic_load(&b->swift.up) && atomic_load(&b->crowd.up);
+	atomic_store(&w->lane, crowded ? &b->crowd : &b->swift);
 	w->msg = NULL;
 	w->room = room;
 	w->size = size;
@@ -383,16 +384,16 @@ static void on_lost(natsConnection *nc, void *of)
 
 	struct bus *b = l->bus;
 
-	if (l != &b->swift)
-		return;
-	if (!atomic_load(&b->closing))
+	if (l == &b->swift && !atomic_load(&b->closing))
 		log_line(LOG_WARNING, "bus_lost", "", "%s", "");
-	/* A reply or an acknowledgement that was under way is gone; an outcome may still come. */
+	/* What left by it may be gone, and so is a reply or an acknowledgement that was under way to
+	 * the first; an outcome may still come. */
 	for (size_t i = 0; i < SLOTS; i++) {
 		struct waiter *w = &b->waiter[i];
 		uint64_t v = atomic_load(&w->word);
 
-		if ((state_of(v) == REPLY || state_of(v) == ACK) &&
+		if ((l == &b->swift || atomic_load(&w->lane) == l) &&
+		    (state_of(v) == REPLY || state_of(v) == ACK) &&
 		    atomic_compare_exchange_strong(&w->word, &v, word_of(v >> STATE_BITS, LOST)))
 			waiter_wake(w);
 	}
@@ -741,13 +742,12 @@ static natsStatus pass(struct lane *l, int64_t until, natsMsg *m)
 static err_t post(struct bus *b, const struct waiter *w, int64_t until, const char *subject,
 		  const char *reply, const struct headers *h, const char *inbox, struct str body)
 {
-	const bool crowded = w != NULL && w->crowded && atomic_load(&b->swift.up) &&
-			     atomic_load(&b->crowd.up);
+	struct lane *l = w == NULL ? &b->swift : atomic_load(&w->lane);
 	natsMsg *m = NULL;
 	natsStatus s = make_msg(&m, subject, reply, h, inbox, body);
 
 	if (s == NATS_OK)
-		s = pass(crowded ? &b->crowd : &b->swift, until, m);
+		s = pass(l, until, m);
 	bin_put(&b->bin, m);
 	if (s == NATS_MAX_PAYLOAD)
 		return ERR(too_large);

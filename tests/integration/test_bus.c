@@ -6,7 +6,7 @@
 
 static const struct headers none = { .n = 0 };
 
-/* A pool of threads that answers: "echo", "error", "never", "slow" (100 ms). */
+/* A pool of threads that answers: "echo", "error", "never", "slow" (100 ms), "hush" (as never). */
 struct pool {
 	struct bus     *bus;
 	struct bus_sub *sub;
@@ -27,6 +27,8 @@ static void answer(struct pool *p, const struct bus_msg *m)
 		atomic_store(&p->is_late, true);
 		return;
 	}
+	if (str_eq(body, STR("hush")))
+		return;
 	if (str_eq(body, STR("slow")))
 		(void) nanosleep(&(struct timespec) { .tv_nsec = 100000000 }, NULL);
 	if (str_eq(body, STR("error"))) {
@@ -421,7 +423,7 @@ static err_t ask_once(struct bus *b, const char *subject, int64_t deadline)
 	return bus_request(within(deadline), b, subject, &none, STR("x"), &reply);
 }
 
-struct lonely { struct bus *bus; err_t e; int64_t took; };
+struct lonely { struct bus *bus; const char *says; err_t e; _Atomic int64_t took; };
 
 static void *wait_alone(void *of)
 {
@@ -429,7 +431,7 @@ static void *wait_alone(void *of)
 	struct str reply;
 	const int64_t since = clock_mono();
 
-	l->e = bus_request(own_ctx(20 * SECOND), l->bus, "t.killed", &none, STR("never"), &reply);
+	l->e = bus_request(own_ctx(20 * SECOND), l->bus, "t.killed", &none, str_of(l->says), &reply);
 	l->took = clock_mono() - since;
 	return NULL;
 }
@@ -438,7 +440,7 @@ TEST(a_lost_connection_fails_at_once_and_comes_back_by_itself)
 {
 	struct pool *p = pool_of("t.killed");
 	struct bus *b = new_bus();
-	struct lonely l = { .bus = b };
+	struct lonely l = { .bus = b, .says = "never" };
 	pthread_t waiting;
 	struct bus_outcome out;
 	struct headers h = { .n = 0 };
@@ -460,6 +462,54 @@ TEST(a_lost_connection_fails_at_once_and_comes_back_by_itself)
 	nats_start();
 	EVENTUALLY(10, bus_is_up(b) && bus_is_up(p->bus));
 	EVENTUALLY(10, ask_once(b, "t.killed", SECOND).code == ERR_none);
+	bus_close(b);
+	pool_end(p);
+}
+
+/* Those of our sockets that are connected to the server; answers the highest. */
+static int last_socket(void)
+{
+	int last = -1;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_in to = { .sin_port = 0 };
+		socklen_t n = sizeof to;
+
+		if (getpeername(fd, (struct sockaddr *) &to, &n) == 0 && to.sin_family == AF_INET &&
+		    ntohs(to.sin_port) == nats.port)
+			last = fd;
+	}
+	return last;
+}
+
+TEST(a_request_lost_with_the_second_connection_does_not_wait_out_its_deadline)
+{
+	enum { CROWD = 64, ALONE = 48 };
+	struct pool *p = pool_of("t.killed");
+	struct bus *b = new_bus();
+	const int second = last_socket();
+	static struct lonely l[CROWD];
+	pthread_t waiting[CROWD];
+	int early = 0;
+
+	for (int i = 0; i < CROWD; i++) {
+		l[i] = (struct lonely) { .bus = b, .says = "hush" };
+		assert_int_equal(pthread_create(&waiting[i], NULL, wait_alone, &l[i]), 0);
+	}
+	EVENTUALLY(5, atomic_load(&p->served) == CROWD);
+	assert_int_equal(shutdown(second, SHUT_RDWR), 0);
+	(void) nanosleep(&(struct timespec) { .tv_sec = 1 }, NULL);
+	assert_true(bus_is_up(b));
+	for (int i = 0; i < CROWD; i++)
+		early += atomic_load(&l[i].took) != 0;
+	assert_int_equal(early, CROWD - ALONE);
+	nats_stop();				/* which wakes the others */
+	for (int i = 0; i < CROWD; i++) {
+		(void) pthread_join(waiting[i], NULL);
+		assert_err(l[i].e, timeout);
+	}
+	nats_start();
+	EVENTUALLY(10, bus_is_up(b) && bus_is_up(p->bus));
 	bus_close(b);
 	pool_end(p);
 }

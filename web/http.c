@@ -34,7 +34,7 @@ enum { STACK = 1 << 20 };
 enum { STACK = 256 << 10 };	/* mapped, not touched: thousands of threads are cheap */
 #endif
 enum {
-	REFUSED_HEAD = 512, VALUE = 4096, LARGE = 64 << 10,
+	REFUSED_HEAD = 512, LARGE = 64 << 10,
 	UNWANTED = 16 << 20,		/* what is read and forgotten of a refused body */
 };
 #define BODY_DEADLINE (10 * SECOND)
@@ -247,13 +247,18 @@ err_t http_upload(struct http_request *q, char *room, size_t max, struct str *ou
 
 void http_put(struct http_answer *a, const char *name, const char *fmt, ...)
 {
-	char value[VALUE];
-	va_list ap;
+	va_list ap, again;
 
 	va_start(ap, fmt);
-	const int n = vsnprintf(value, sizeof value, fmt, ap);
+	va_copy(again, ap);
+	const int n = vsnprintf(NULL, 0, fmt, again);
+	char *value = n < 0 ? NULL : arena_alloc(a->head.mem, (size_t) n + 1);
+
+	if (value != NULL)
+		(void) vsnprintf(value, (size_t) n + 1, fmt, ap);
+	va_end(again);
 	va_end(ap);
-	if (n < 0 || (size_t) n >= sizeof value || strpbrk(value, "\r\n") != NULL)
+	if (value == NULL || strpbrk(value, "\r\n") != NULL)
 		return;
 	buf_put(&a->head, name, strlen(name));
 	buf_put(&a->head, ": ", 2);

@@ -35,6 +35,8 @@ static void echo(void *of, struct http_request *q, struct http_answer *a)
 	http_put(a, "X-Split", "a\r\nX-Evil: b");
 	list = http_headers(q, "X-List");
 	http_put(a, "X-List", "<%.*s>", (int) list.n, list.p);
+	if (str_eq(q->path, STR("/long")))
+		http_put(a, "X-Long", "%05000d", 1);
 	if (q->query.p != NULL)
 		http_put(a, "X-Query", "%.*s", (int) q->query.n, q->query.p);
 }
@@ -123,6 +125,13 @@ TEST(lines_of_one_name_are_one_list)
 	assert_non_null(strstr(heard, "X-List: <1>\r\n"));
 	assert_true(goes_on("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 	assert_non_null(strstr(heard, "X-List: <>\r\n"));
+}
+
+TEST(a_header_of_an_answer_may_be_as_long_as_it_is)
+{
+	assert_true(goes_on("GET /long HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_non_null(strstr(heard, "\r\nX-Long: 0000"));
+	assert_non_null(strstr(heard, "0001\r\n"));
 }
 
 TEST(a_plain_request_is_answered_and_its_connection_goes_on)

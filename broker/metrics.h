@@ -26,6 +26,8 @@
 	X(booking_retries,          COUNTER,   "",       "batches rolled back and tried again")   \
 	X(outbox_published,         COUNTER,   "",       "facts and dead letters published")      \
 	X(outbox_failures,          COUNTER,   "",       "attempts to publish that failed")       \
+	X(outbox_set_aside,         COUNTER,   "",       "rows of an outbox that nobody can read") \
+	X(outbox_oldest_seconds,    GAUGE,     "domain", "how long the oldest row has waited")    \
 	X(follower_messages,        COUNTER,   "",       "messages of facts that were applied")   \
 	X(follower_failures,        COUNTER,   "",       "attempts to apply facts that failed")   \
 	X(cache_hits,               COUNTER,   "",       "reads answered by the cache")           \

@@ -107,7 +107,7 @@ static err_t tell(struct ctx *c, struct bus *b, const char *verb, enum stream s,
 	return ask(c, b, verb, table[s].name, body, &answer, &code);
 }
 
-static err_t create(struct ctx *c, struct bus *b, enum stream s)
+err_t stream_make(struct ctx *c, struct bus *b, enum stream s)
 {
 	const bool booking = s == STREAM_BOOKING;
 	struct buf body = { .mem = c->mem };
@@ -129,6 +129,19 @@ static err_t create(struct ctx *c, struct bus *b, enum stream s)
 	return code == ERR_STREAM_NAME_IN_USE ? OK : e;
 }
 
+enum stream stream_of(const char *subject)
+{
+	enum stream s = STREAM_COUNT;
+
+	for (const char *p = subject; *p != '\0'; p++)
+		if (*p <= ' ' || *p == '*' || *p == '>')
+			return s;
+	for (s = 0; s < STREAM_COUNT; s++)
+		if (strncmp(subject, table[s].subjects, strcspn(table[s].subjects, "*>")) == 0)
+			break;
+	return s;
+}
+
 err_t stream_ensure(struct ctx *c, struct bus *b)
 {
 	struct stream_info info;
@@ -137,7 +150,7 @@ err_t stream_ensure(struct ctx *c, struct bus *b)
 		err_t e = stream_info(c, b, s, &info);
 
 		if (e.code == ERR_not_found)
-			e = create(c, b, s);
+			e = stream_make(c, b, s);
 		TRY(e);
 	}
 	return OK;

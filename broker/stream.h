@@ -25,6 +25,10 @@ struct stream_info { int64_t created, first_seq, last_seq, messages; };	/* creat
 /* Creates what is missing (limits retention, file storage; replicas and the size of BOOKING from
  * the configuration); leaves what is there as it is. */
 err_t stream_ensure(struct ctx *, struct bus *) MUST_CHECK;
+/* One alone, should it be missing. */
+err_t stream_make(struct ctx *, struct bus *, enum stream) MUST_CHECK;
+/* Which stream keeps what is published there; STREAM_COUNT: none, or no message could go there. */
+enum stream stream_of(const char *subject);
 err_t stream_info(struct ctx *, struct bus *, enum stream, struct stream_info *) MUST_CHECK;	/* not_found */
 /* Publishes and waits for the acknowledgement, until c->deadline; `id` is the Nats-Msg-Id, or NULL. */
 err_t stream_publish(struct ctx *, struct bus *, const char *subject, const char *id,

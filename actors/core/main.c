@@ -18,6 +18,7 @@
 #include "actors/core/commands.h"
 #include "actors/core/dispatch.h"
 #include "actors/core/follower.h"
+#include "actors/core/outbox.h"
 #include "actors/core/worker.h"
 #include "actors/files/files.h"
 #include "actors/reviews/reviews.h"
@@ -328,13 +329,15 @@ static int check(void)
 
 static bool open_admin(void)
 {
-	struct check checks[1 + DOMAINS] = { { "nats", nats_is_well, NULL } };
+	enum { OWN = 2 };
+	struct check checks[OWN + DOMAINS] = { { "nats", nats_is_well, NULL },
+		{ "outbox", outbox_is_well, NULL } };
 	const char *listen = config_text(CONFIG_ADMIN_LISTEN);
 
 	for (size_t i = 0; i < house.nrooms; i++)
-		checks[1 + i] = (struct check) { house.room[i].domain->actor->name, room_is_well,
+		checks[OWN + i] = (struct check) { house.room[i].domain->actor->name, room_is_well,
 			&house.room[i] };
-	house.admin = admin_start(listen, checks, 1 + house.nrooms);
+	house.admin = admin_start(listen, checks, OWN + house.nrooms);
 	if (house.admin == NULL)
 		(void) fprintf(stderr, "healthmed actor: HEALTHMED_ADMIN_LISTEN=%s: %s\n", listen,
 			       strerror(errno));

@@ -6,8 +6,9 @@
  * harmlessly.  No position is kept: a late commit is never skipped.
  *
  * The domain's queries, found by name:
- *	<domain>_outbox_read    in: outbox_batch (rows)   out: outbox_row   FOR UPDATE SKIP LOCKED
+ *	<domain>_outbox_read    in: outbox_batch (rows, after)   out: outbox_row   FOR UPDATE SKIP LOCKED
  *	<domain>_outbox_delete  in: outbox_batch (items)  out: -
+ *	<domain>_outbox_aside   in: outbox_batch (items)  out: -   what cannot be read is not read again
  *	<domain>_key_purge      in: -  out: idempotency   (if there is one: old keys, a bounded number)
  */
 #ifndef ACTORS_CORE_OUTBOX_H
@@ -21,9 +22,11 @@ enum { OUTBOX_ROWS = 64 };
 /*             from  kind   name        need min  max  of */
 #define OUTBOX_ROW(F, T)                                         \
 	F(T,   BODY, INT,   id,         OPT, 1, INT64_MAX, -)    \
-	F(T,   BODY, BYTES, letters,    OPT, 0, 1 << 24,   -)
+	F(T,   BODY, BYTES, letters,    OPT, 0, 1 << 24,   -)    \
+	F(T,   BODY, INT,   age,        OPT, INT64_MIN, INT64_MAX, -)	/* seconds */
 #define OUTBOX_BATCH(F, T)                                       \
 	F(T,   BODY, INT,   rows,       OPT, 1, OUTBOX_ROWS, -)  \
+	F(T,   BODY, INT,   after,      OPT, 0, INT64_MAX, -)    \
 	F(T,   BODY, LIST,  items,      OPT, 0, OUTBOX_ROWS, outbox_row)
 MSG_DECLARE(outbox_row,   OUTBOX_ROW)
 MSG_DECLARE(outbox_batch, OUTBOX_BATCH)
@@ -47,4 +50,6 @@ struct relay;
 err_t relay_start(struct bus *, const char *url, const char *domain, struct relay **) MUST_CHECK;
 void  relay_wake(struct relay *);	/* NULL: nobody */
 void  relay_stop(struct relay *);
+/* A check of admin.h, of all relays of the process: no row has waited for longer than a minute. */
+bool  outbox_is_well(void *, char *detail, size_t size);
 #endif

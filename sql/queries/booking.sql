@@ -283,12 +283,20 @@ UPDATE agenda.cursor AS c
 -- name: booking_outbox_read
 -- in: outbox_batch
 -- out: outbox_row
-SELECT id, letters FROM agenda.outbox ORDER BY id LIMIT :rows::bigint FOR UPDATE SKIP LOCKED;
+SELECT id, letters, floor(extract(epoch FROM now() - created_at))::bigint AS age
+  FROM agenda.outbox
+ WHERE id > :after AND NOT aside
+ ORDER BY id LIMIT :rows::bigint FOR UPDATE SKIP LOCKED;
 
 -- name: booking_outbox_delete
 -- in: outbox_batch
 -- out: -
 DELETE FROM agenda.outbox WHERE id = ANY (:items.id::bigint[]);
+
+-- name: booking_outbox_aside
+-- in: outbox_batch
+-- out: -
+UPDATE agenda.outbox SET aside = true WHERE id = ANY (:items.id::bigint[]);
 
 -- name: booking_follow_lock
 -- in: -

@@ -157,9 +157,17 @@ INSERT INTO clinical.reports_outbox (letters) VALUES (:letters);
 -- name: reports_outbox_read
 -- in: outbox_batch
 -- out: outbox_row
-SELECT id, letters FROM clinical.reports_outbox ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED;
+SELECT id, letters, floor(extract(epoch FROM now() - created_at))::bigint AS age
+  FROM clinical.reports_outbox
+ WHERE id > :after AND NOT aside
+ ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED;
 
 -- name: reports_outbox_delete
 -- in: outbox_batch
 -- out: -
 DELETE FROM clinical.reports_outbox WHERE id = ANY (:items.id::bigint[]);
+
+-- name: reports_outbox_aside
+-- in: outbox_batch
+-- out: -
+UPDATE clinical.reports_outbox SET aside = true WHERE id = ANY (:items.id::bigint[]);

@@ -131,12 +131,20 @@ INSERT INTO reviews.outbox (letters) VALUES (:letters);
 -- name: reviews_outbox_read
 -- in: outbox_batch
 -- out: outbox_row
-SELECT id, letters FROM reviews.outbox ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED;
+SELECT id, letters, floor(extract(epoch FROM now() - created_at))::bigint AS age
+  FROM reviews.outbox
+ WHERE id > :after AND NOT aside
+ ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED;
 
 -- name: reviews_outbox_delete
 -- in: outbox_batch
 -- out: -
 DELETE FROM reviews.outbox WHERE id = ANY (:items.id::bigint[]);
+
+-- name: reviews_outbox_aside
+-- in: outbox_batch
+-- out: -
+UPDATE reviews.outbox SET aside = true WHERE id = ANY (:items.id::bigint[]);
 
 -- name: reviews_follow_lock
 -- in: -

@@ -259,6 +259,41 @@ static bool fact_came(struct ctx *c, const char *subject, struct fact *f)
 	return came;
 }
 
+static void js(const char *verb, const char *json)
+{
+	const struct headers none = { .n = 0 };
+	static unsigned char room[1 << 16];
+	struct arena mem;
+	struct ctx c = { .mem = &mem, .deadline = clock_mono() + 5 * SECOND };
+	char subject[64];
+	struct str reply;
+
+	arena_init(&mem, room, sizeof room);
+	(void) snprintf(subject, sizeof subject, "$JS.API.STREAM.%s", verb);
+	assert_err(bus_request(&c, bus, subject, &none, str_of(json), &reply), none);
+}
+
+/* The stream of facts: takes any of them, or none. */
+#define EVENTS_WITH(max) "{\"name\":\"EVENTS\",\"subjects\":[\"healthmed.v1.events.>\"],\"discard\":\"new\"," \
+	"\"storage\":\"file\",\"max_bytes\":" max "}"
+
+static bool outbox_has(const char *rows)
+{
+	return strcmp(sql("SELECT count(*) FROM users.outbox WHERE NOT aside"), rows) == 0;
+}
+
+static void fresh_events(void)
+{
+	static unsigned char room[1 << 16];
+	struct arena mem;
+	struct ctx c = { .mem = &mem, .deadline = clock_mono() + 30 * SECOND };
+
+	arena_init(&mem, room, sizeof room);
+	js("DELETE.EVENTS", "");
+	assert_err(stream_ensure(&c, bus), none);
+	(void) sql("DELETE FROM users.outbox");
+}
+
 TEST(a_fact_stays_until_a_stream_has_acknowledged_it)
 {
 	static unsigned char room[1 << 18];
@@ -269,28 +304,95 @@ TEST(a_fact_stays_until_a_stream_has_acknowledged_it)
 
 	need_all();
 	(void) sql("DELETE FROM users.outbox");
+	js("DELETE.EVENTS", "");
+	js("CREATE.EVENTS", EVENTS_WITH("1"));
 	put_fact(31);
 
-	struct house h = open_house(&users, true);	/* there is no stream yet */
+	struct house h = open_house(&users, true);
 
 	relay_wake(h.relay);
 	pause_ms(1500);
-	assert_string_equal(sql("SELECT count(*) FROM users.outbox"), "1");
+	assert_true(outbox_has("1"));
+	js("UPDATE.EVENTS", EVENTS_WITH("-1"));
+	assert_true(WAIT(outbox_has("0"), 60));
 	arena_init(&mem, room, sizeof room);
-	c.deadline = clock_mono() + 30 * SECOND;
-	assert_err(stream_ensure(&c, bus), none);
-	relay_wake(h.relay);
-	assert_true(WAIT(strcmp(sql("SELECT count(*) FROM users.outbox"), "0") == 0, 60));
 	assert_true(fact_came(&c, "healthmed.v1.events.users.registered.31", &f));
 	assert_int_equal(f.doctor_id, 31);
 	assert_true(fact_came(&c, "healthmed.v1.events.users.changed.31", &f));
 	for (int i = 100; i < 300; i++)
 		put_fact(i);
 	relay_wake(h.relay);
-	assert_true(WAIT(strcmp(sql("SELECT count(*) FROM users.outbox"), "0") == 0, 60));
+	assert_true(WAIT(outbox_has("0"), 60));
 	c.deadline = clock_mono() + 20 * SECOND;
 	assert_err(stream_info(&c, bus, STREAM_EVENTS, &info), none);
 	assert_int_equal(info.messages, 402);
+	close_house(&h);
+}
+
+TEST(a_stream_that_is_gone_is_made_again_for_the_facts_that_wait)
+{
+	static unsigned char room[1 << 18];
+	struct arena mem;
+	struct ctx c = { .mem = &mem };
+	struct fact f;
+
+	need_all();
+	fresh_events();
+	js("DELETE.EVENTS", "");
+	put_fact(32);
+
+	struct house h = open_house(&users, true);
+
+	assert_true(WAIT(outbox_has("0"), 20));
+	arena_init(&mem, room, sizeof room);
+	assert_true(fact_came(&c, "healthmed.v1.events.users.registered.32", &f));
+	close_house(&h);
+}
+
+/* A hundred: more than a relay reads at a time. */
+TEST(rows_that_nobody_can_read_are_set_aside_and_the_facts_behind_them_go)
+{
+	need_all();
+	fresh_events();
+	(void) sql("INSERT INTO users.outbox (letters) SELECT '\\xdfffffff' FROM generate_series(1, 100)");
+	put_fact(33);
+
+	struct house h = open_house(&users, true);
+
+	assert_true(WAIT(outbox_has("0"), 20));
+	assert_string_equal(sql("SELECT count(*) FROM users.outbox WHERE aside"), "100");
+	close_house(&h);
+	(void) sql("DELETE FROM users.outbox");
+}
+
+/* {"items":[{"subject":"healthmed.v1.dead_letters.x","body":""}]} */
+#define DEAD "\\x81a56974656d739182a77375626a656374bb6865616c74686d65642e76312e646561645f6c6574746572732e78" \
+	     "a4626f6479c400"
+#define DEAD_LETTERS_WITH(max) "{\"name\":\"DEAD_LETTERS\",\"subjects\":[\"healthmed.v1.dead_letters.>\"]," \
+	"\"discard\":\"new\",\"storage\":\"file\",\"max_bytes\":" max "}"
+
+TEST(a_stream_that_stores_nothing_keeps_no_facts_back_and_its_rows_are_complained_of_after_a_minute)
+{
+	char detail[128] = "";
+
+	need_all();
+	fresh_events();
+	js("DELETE.DEAD_LETTERS", "");
+	js("CREATE.DEAD_LETTERS", DEAD_LETTERS_WITH("1"));
+	(void) sql("INSERT INTO users.outbox (letters, created_at) "
+		   "SELECT '" DEAD "', now() - interval '30 s' FROM generate_series(1, 100)");
+	put_fact(34);
+
+	struct house h = open_house(&users, true);
+
+	assert_true(WAIT(outbox_has("100"), 20));
+	assert_true(outbox_is_well(NULL, detail, sizeof detail));
+	(void) sql("UPDATE users.outbox SET created_at = now() - interval '70 s'");
+	assert_true(WAIT(!outbox_is_well(NULL, detail, sizeof detail), 20));
+	assert_non_null(strstr(detail, "users: a row has waited for 7"));
+	js("UPDATE.DEAD_LETTERS", DEAD_LETTERS_WITH("-1"));
+	assert_true(WAIT(outbox_has("0"), 60));
+	assert_true(WAIT(outbox_is_well(NULL, detail, sizeof detail), 20));
 	close_house(&h);
 }
 

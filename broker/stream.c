@@ -6,7 +6,8 @@
  * and it waits by clocks of its own where we have one deadline.
  *
  * What a process publishes here, for the permissions of its user ("<s>" a stream's name):
- *	$JS.API.STREAM.CREATE.<s>                  stream_ensure
+ *	$JS.API.STREAM.CREATE.<s>                  stream_ensure, stream_make
+ *	$JS.API.STREAM.UPDATE.<s>                  stream_ensure
  *	$JS.API.STREAM.INFO.<s>                    stream_ensure, stream_info
  *	$JS.API.STREAM.PURGE.<s>                   stream_purge
  *	$JS.API.STREAM.MSG.GET.<s>                 stream_get
@@ -142,17 +143,93 @@ enum stream stream_of(const char *subject)
 	return s;
 }
 
+static err_t ask_info(struct ctx *c, struct bus *b, enum stream s, struct str *answer)
+{
+	int64_t code;
+	const err_t e = ask(c, b, "STREAM.INFO", table[s].name, NULL, answer, &code);
+
+	return code == ERR_STREAM_NOT_FOUND ? refuse(c, ERR_not_found, "no stream %s", table[s].name) : e;
+}
+
+/* Settings without which what was accepted could go before anybody has read it.  Whoever made them
+ * otherwise must mend them: to change them here could delete what is there. */
+static err_t check_promises(struct ctx *c, enum stream s, struct str config)
+{
+	static const struct { const char *setting, *value; bool of_all; } promise[] = {
+		{ "retention",            "\"limits\"", true  },
+		{ "storage",              "\"file\"",   true  },
+		{ "discard",              "\"new\"",    false },	/* of those that refuse when full */
+		{ "max_age",              "0",          false },
+		{ "max_msgs_per_subject", "-1",         false },
+	};
+
+	for (size_t i = 0; i < COUNT(promise); i++) {
+		struct str has = STR("nothing");
+
+		if (!promise[i].of_all && table[s].full != refused)
+			continue;
+		(void) scan_find(config, promise[i].setting, &has);
+		if (!str_eq(has, str_of(promise[i].value)))
+			return refuse(c, ERR_invalid, "stream %s breaks promises: its %s is %.*s, and must be %s",
+				      table[s].name, promise[i].setting, (int) (has.n < 32 ? has.n : 32),
+				      has.p, promise[i].value);
+	}
+	return OK;
+}
+
+/* The same settings but for this one. */
+static void set_number(struct ctx *c, const char *setting, int64_t n, struct str *config)
+{
+	struct buf b = { .mem = c->mem };
+	struct str old;
+
+	if (!scan_find(*config, setting, &old))
+		return;
+	buf_put(&b, config->p, (size_t) (old.p - config->p));
+	buf_int(&b, n);
+	buf_put(&b, old.p + old.n, (size_t) (config->p + config->n - old.p) - old.n);
+	if (!b.full)
+		*config = (struct str) { b.p, b.n };
+}
+
+/* The size of BOOKING follows the configuration; replicas may become more, never fewer. */
+static err_t follow_config(struct ctx *c, struct bus *b, enum stream s, struct str config)
+{
+	const int64_t size = config_int(CONFIG_BOOKING_MAX_BYTES), copies = config_int(CONFIG_STREAM_REPLICAS);
+	struct str wanted = config;
+	struct buf body = { .mem = c->mem };
+	int64_t has;
+
+	if (s == STREAM_BOOKING && scan_int(config, "max_bytes", &has) && has != size)
+		set_number(c, "max_bytes", size, &wanted);
+	if (scan_int(config, "num_replicas", &has) && has < copies)
+		set_number(c, "num_replicas", copies, &wanted);
+	if (wanted.p == config.p)
+		return OK;
+	buf_put(&body, wanted.p, wanted.n);
+	return tell(c, b, "STREAM.UPDATE", s, &body);
+}
+
+static err_t ensure(struct ctx *c, struct bus *b, enum stream s)
+{
+	struct str answer, config;
+	err_t e = ask_info(c, b, s, &answer);
+
+	if (e.code == ERR_not_found) {
+		TRY(stream_make(c, b, s));
+		e = ask_info(c, b, s, &answer);	/* somebody may have been faster, with other settings */
+	}
+	TRY(e);
+	if (!scan_find(answer, "config", &config))
+		return refuse(c, ERR_unavailable, "STREAM.INFO makes no sense");
+	TRY(check_promises(c, s, config));
+	return follow_config(c, b, s, config);
+}
+
 err_t stream_ensure(struct ctx *c, struct bus *b)
 {
-	struct stream_info info;
-
-	for (enum stream s = 0; s < STREAM_COUNT; s++) {
-		err_t e = stream_info(c, b, s, &info);
-
-		if (e.code == ERR_not_found)
-			e = stream_make(c, b, s);
-		TRY(e);
-	}
+	for (enum stream s = 0; s < STREAM_COUNT; s++)
+		TRY(ensure(c, b, s));
 	return OK;
 }
 
@@ -167,12 +244,8 @@ static bool read_time(struct arena *mem, struct str json, const char *path, int6
 err_t stream_info(struct ctx *c, struct bus *b, enum stream s, struct stream_info *info)
 {
 	struct str answer;
-	int64_t code;
-	const err_t e = ask(c, b, "STREAM.INFO", table[s].name, NULL, &answer, &code);
 
-	if (code == ERR_STREAM_NOT_FOUND)
-		return refuse(c, ERR_not_found, "no stream %s", table[s].name);
-	TRY(e);
+	TRY(ask_info(c, b, s, &answer));
 	if (!read_time(c->mem, answer, "created", &info->created) ||
 	    !scan_int(answer, "state.first_seq", &info->first_seq) ||
 	    !scan_int(answer, "state.last_seq", &info->last_seq) ||

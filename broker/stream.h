@@ -23,7 +23,9 @@ enum stream {
 struct stream_info { int64_t created, first_seq, last_seq, messages; };	/* created: µs since 1970 */
 
 /* Creates what is missing (limits retention, file storage; replicas and the size of BOOKING from
- * the configuration); leaves what is there as it is. */
+ * the configuration).  Of what is there, the size of BOOKING follows the configuration, replicas
+ * become more; a setting by which something accepted could be lost is invalid, named in
+ * c->detail; all others stay as they are. */
 err_t stream_ensure(struct ctx *, struct bus *) MUST_CHECK;
 /* One alone, should it be missing. */
 err_t stream_make(struct ctx *, struct bus *, enum stream) MUST_CHECK;

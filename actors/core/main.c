@@ -88,6 +88,7 @@ static struct {
 	struct room     room[DOMAINS];
 	size_t          nrooms;
 	char            name[64];	/* as operators see it */
+	char            why[256];	/* what the start waits for */
 	sigset_t        ends;		/* the signals that end the process */
 	struct admin   *admin;
 } house = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -129,7 +130,7 @@ static bool room_is_well(void *of, char *detail, size_t size)
 	else if (r->mailbox != NULL)
 		well = mailbox_is_well(r->mailbox, detail, size);
 	else
-		(void) snprintf(detail, size, "not started");
+		(void) snprintf(detail, size, "not started%s%s", house.why[0] != '\0' ? ": " : "", house.why);
 	(void) pthread_mutex_unlock(&house.lock);
 	return well;
 }
@@ -225,7 +226,12 @@ static bool persist(const char *step, err_t (*fn)(char *why))
 	char why[256] = "", detail[512];
 
 	while (!is_over(0)) {
-		if (fn(why).code == ERR_none)
+		const bool done = fn(why).code == ERR_none;
+
+		(void) pthread_mutex_lock(&house.lock);
+		(void) snprintf(house.why, sizeof house.why, "%s", done ? "" : why);
+		(void) pthread_mutex_unlock(&house.lock);
+		if (done)
 			return true;
 		log_line(LOG_WARNING, "waiting", NULL, "\"step\":\"%s\",\"detail\":\"%s\"", step,
 			 log_text(why, detail, sizeof detail));

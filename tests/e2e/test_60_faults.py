@@ -222,6 +222,25 @@ def test_a_stream_that_is_only_deleted_is_made_again(own):
     own.verify()
 
 
+def test_a_stream_that_could_lose_commands_is_not_worked_on_until_it_is_mended(own):
+    doctor, slots = own.doctor_with_slots(1)
+    with own.nats() as nats:
+        right = nats.js("STREAM.INFO.BOOKING")["config"]
+        nats.js("STREAM.UPDATE.BOOKING", **{**right, "max_age": 10**15, "max_bytes": right["max_bytes"] * 2})
+        try:
+            own.kill("actor-booking")
+            own.stack("start", "actor-booking", check=False)    # it waits to be well, in vain
+            status, told = own.admin("actor-booking", "/readyz?verbose")
+            assert status == 503 and "stream BOOKING breaks promises: its max_age is 1000000000000000, and must be 0" in told
+            assert "breaks promises" in own.log("actor-booking")
+        finally:
+            nats.js("STREAM.UPDATE.BOOKING", **{**right, "max_bytes": right["max_bytes"] * 2})
+        own.up()
+        assert book(own, own.patient(), slots[0], doctor).status == 201
+        assert nats.js("STREAM.INFO.BOOKING")["config"]["max_bytes"] == right["max_bytes"], "the size is the configured one"
+    own.verify()
+
+
 def test_reused_sequences_are_noticed(own):
     """A stream that lost its end: the sequence of the cursor belongs to another message."""
     doctor, slots = own.doctor_with_slots(2)

@@ -82,16 +82,54 @@ TEST(streams_are_made_once_though_several_processes_start_at_once)
 	bus_close(b);
 }
 
-TEST(a_stream_that_is_there_keeps_its_settings)
+#define BOOKING_WITH(more) "{\"name\":\"BOOKING\",\"subjects\":[\"healthmed.v1.booking.*.*\"]," more "}"
+#define AS_IT_MUST_BE "\"storage\":\"file\",\"retention\":\"limits\",\"discard\":\"new\""
+
+TEST(the_size_of_a_stream_that_is_there_follows_the_configuration_and_all_else_stays)
 {
 	struct bus *b = with_streams();
 
 	(void) api(b, "$JS.API.STREAM.DELETE.BOOKING", "");
-	(void) api(b, "$JS.API.STREAM.CREATE.BOOKING", "{\"name\":\"BOOKING\",\"subjects\":"
-		   "[\"healthmed.v1.booking.*.*\"],\"storage\":\"memory\",\"retention\":\"limits\","
-		   "\"max_bytes\":123456}");
+	(void) api(b, "$JS.API.STREAM.CREATE.BOOKING",
+		   BOOKING_WITH(AS_IT_MUST_BE ",\"max_bytes\":2345678,\"max_msg_size\":54321"));
+	put(b, 1, 10, 1);
 	assert_err(stream_ensure(within(5 * SECOND), b), none);
-	assert_int_equal(config_of(b, "BOOKING", "config.max_bytes"), 123456);
+	assert_int_equal(config_of(b, "BOOKING", "config.max_bytes"), config_int(CONFIG_BOOKING_MAX_BYTES));
+	assert_int_equal(config_of(b, "BOOKING", "config.max_msg_size"), 54321);
+	assert_int_equal(config_of(b, "BOOKING", "config.max_age"), 0);
+	assert_int_equal(config_of(b, "BOOKING", "state.messages"), 1);
+	(void) api(b, "$JS.API.STREAM.DELETE.EVENTS", "");
+	(void) api(b, "$JS.API.STREAM.CREATE.EVENTS", "{\"name\":\"EVENTS\",\"subjects\":"
+		   "[\"healthmed.v1.events.>\"],\"storage\":\"file\",\"max_age\":99000000000,\"max_bytes\":77777}");
+	assert_err(stream_ensure(within(5 * SECOND), b), none);
+	assert_int_equal(config_of(b, "EVENTS", "config.max_age"), INT64_C(99000000000));
+	assert_int_equal(config_of(b, "EVENTS", "config.max_bytes"), 77777);
+	bus_close(b);
+}
+
+TEST(a_stream_that_could_lose_what_it_accepted_is_refused_by_the_name_of_the_setting)
+{
+	static const struct { const char *json, *named; } bad[] = {
+		{ BOOKING_WITH("\"storage\":\"file\",\"discard\":\"old\""), "its discard is \"old\"" },
+		{ BOOKING_WITH(AS_IT_MUST_BE ",\"max_age\":3000000000"), "its max_age is 3000000000, and must be 0" },
+		{ BOOKING_WITH(AS_IT_MUST_BE ",\"max_msgs_per_subject\":5"), "its max_msgs_per_subject is 5" },
+		{ BOOKING_WITH("\"storage\":\"memory\",\"discard\":\"new\""), "its storage is \"memory\"" },
+		{ BOOKING_WITH("\"storage\":\"file\",\"retention\":\"interest\",\"discard\":\"new\""),
+		  "its retention is \"interest\"" },
+	};
+	struct bus *b = with_streams();
+
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		(void) api(b, "$JS.API.STREAM.DELETE.BOOKING", "");
+		(void) api(b, "$JS.API.STREAM.CREATE.BOOKING", bad[i].json);
+
+		struct ctx *c = within(5 * SECOND);
+
+		assert_err(stream_ensure(c, b), invalid);
+		assert_non_null(strstr(c->detail, bad[i].named));
+	}
+	(void) api(b, "$JS.API.STREAM.DELETE.BOOKING", "");
+	assert_err(stream_ensure(within(5 * SECOND), b), none);
 	bus_close(b);
 }
 

@@ -6,14 +6,27 @@
 enum { RAW = 32 };
 _Static_assert((4 * RAW + 2) / 3 == REQUEST_ID_TEXT, "the text of 32 bytes");
 
-static void tag_of(const struct request_id *id, struct str secret, struct str who,
-		   unsigned char tag[8])
+enum { TAG = 8, HALF = 4 };
+
+/* `said`, when it says something, are the HALF bytes of the body's hash. */
+static struct digest mac_of(const struct request_id *id, struct str secret, struct str who, bool said)
 {
 	const struct str part[] = { STR("request"), { (const char *) &id->doctor, sizeof id->doctor },
-		{ (const char *) id->nonce.b, sizeof id->nonce.b }, who };
-	const struct digest d = digest_of(secret, part, COUNT(part));
+		{ (const char *) id->nonce.b, sizeof id->nonce.b }, who,
+		{ (const char *) id->tag + HALF, HALF } };
 
-	memcpy(tag, d.b, 8);
+	return digest_of(secret, part, said ? COUNT(part) : COUNT(part) - 1);
+}
+
+static bool tag_is(const struct request_id *id, struct str secret, struct str who, bool said)
+{
+	const size_t n = said ? HALF : TAG;
+	const struct digest mac = mac_of(id, secret, who, said);
+	struct digest want = { { 0 } }, have = { { 0 } };
+
+	memcpy(want.b, mac.b, n);
+	memcpy(have.b, id->tag, n);
+	return digest_eq(want, have);
 }
 
 struct request_id request_id_make(struct str secret, int64_t doctor, struct str who, struct str key)
@@ -25,17 +38,30 @@ struct request_id request_id_make(struct str secret, int64_t doctor, struct str 
 		id.nonce = digest_of(secret, part, COUNT(part));
 	else
 		digest_random(&id.nonce, sizeof id.nonce);
-	tag_of(&id, secret, who, id.tag);
+
+	const struct digest mac = mac_of(&id, secret, who, false);
+
+	memcpy(id.tag, mac.b, TAG);
 	return id;
+}
+
+void request_id_say(struct request_id *id, struct str secret, struct str who, struct digest body)
+{
+	memcpy(id->tag + HALF, body.b, HALF);
+
+	const struct digest mac = mac_of(id, secret, who, true);
+
+	memcpy(id->tag, mac.b, HALF);
+}
+
+bool request_id_says(const struct request_id *id, struct str secret, struct str who, struct digest body)
+{
+	return tag_is(id, secret, who, false) || memcmp(id->tag + HALF, body.b, HALF) == 0;
 }
 
 bool request_id_is_of(const struct request_id *id, struct str secret, struct str who)
 {
-	struct digest want = { { 0 } }, have = { { 0 } };
-
-	tag_of(id, secret, who, want.b);
-	memcpy(have.b, id->tag, sizeof id->tag);
-	return digest_eq(want, have);
+	return tag_is(id, secret, who, true) || tag_is(id, secret, who, false);
 }
 
 bool request_id_read(struct str text, struct request_id *id)

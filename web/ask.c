@@ -113,18 +113,34 @@ static size_t outcome_room(const struct call *k)
 	return OUTCOME_USUAL;
 }
 
+/* As the mailbox hashes it (actors/booking/mail.c): where a command moves something, what it moves from is
+ * found out, and may be another at a copy. */
+static err_t hash_body(struct job *j, const struct call *k, const void *req, struct str body,
+		       struct digest *hash)
+{
+	struct str part[] = { str_of(k->name), body };
+
+	if (k->via == MAILBOX_MOVES)
+		TRY(msg_said(j->c, k->req, req, &part[1]));
+	*hash = digest_of(j->g->secret, part, COUNT(part));
+	return OK;
+}
+
 err_t command(struct job *j, const struct call *k, const void *req, int64_t doctor, int64_t wait_us,
 	      struct request_id *id, struct bus_outcome *o)
 {
 	char subject[PARTITION_SUBJECT], text[REQUEST_ID_TEXT + 1];
 	struct headers h = { .n = 0 };
+	struct digest hash;
 	struct str body;
 
 	*o = (struct bus_outcome) { .state = OUTCOME_UNKNOWN };
 	*id = request_id_make(j->g->secret, doctor, j->who, j->key);
-	request_id_write(id, text);
 	partition_subject(doctor, subject);
 	TRY(msg_to_pack(j->c, k->req, req, &body));
+	TRY(hash_body(j, k, req, body, &hash));
+	request_id_say(id, j->g->secret, j->who, hash);
+	request_id_write(id, text);
 	wire_put_ctx(j->c, true, &h);
 	wire_put(&h, WIRE_CALL, k->name);
 	wire_put(&h, WIRE_REQUEST, text);

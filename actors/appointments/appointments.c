@@ -1,6 +1,7 @@
 /* appointments.c - what one can read of one's appointments and requests.  Must not change any. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include "actors/appointments/appointments.h"
 #include "actors/appointments/ical.h"
 #include "actors/core/actor.h"
@@ -28,6 +29,8 @@
 	F(T, BODY, BYTES, id,            REQ, 16, 16, -)
 #define APPOINTMENTS_REQUEST_ROW(F, T)                                \
 	F(T, BODY, INT,  user_id,        REQ, 1, INT64_MAX, -)        \
+	F(T, BODY, INT,  doctor_id,      REQ, 0, INT64_MAX, -)        \
+	F(T, BODY, BYTES, body_hash,     REQ, 16, 16,       -)        \
 	F(T, BODY, ENUM, status,         REQ, 0, 0, request_status)   \
 	F(T, BODY, TEXT, code,           OPT, 1, 64,        -)        \
 	F(T, BODY, INT,  appointment_id, OPT, 1, INT64_MAX, -)        \
@@ -164,6 +167,17 @@ static err_t appointments_requests(struct ctx *c, const struct appointments_requ
 	return page_after(c, last->requested_at, last->position, &a->next);
 }
 
+/* The key of a row may have come back with another doctor or body: that was rejected. */
+static bool is_same_request(const struct ctx *c, const struct request_id *id, struct str who,
+			    const struct appointments_request_row *row)
+{
+	struct digest body;
+
+	memcpy(&body, row->body_hash.p, sizeof body);
+	return row->doctor_id == id->doctor &&
+	       (request_id_says(id, str_of(c->secret), who, body) || !RULE(body_of_request));
+}
+
 /* A request of one's own that has no row yet is undecided, or was never accepted: both pending. */
 static err_t appointments_request(struct ctx *c, const struct appointments_request_req *q,
 				  struct appointments_request_rep *a)
@@ -193,6 +207,12 @@ static err_t appointments_request(struct ctx *c, const struct appointments_reque
 	}
 	if (RULE(owner_of_request) && row.user_id != c->user)
 		return ERR(not_found);
+	if (row.status != REQUEST_FAILED && !is_same_request(c, &id, str_of(who), &row)) {
+		SET(a, status, REQUEST_REJECTED);
+		SET(a, code, str_of(err_info[ERR_key_reused].code));
+		a->null.appointment_id = a->null.requested_at = a->null.decided_at = 1;
+		return OK;
+	}
 	SET(a, status, row.status);
 	SET(a, requested_at, row.requested_at);
 	SET(a, decided_at, row.decided_at);

@@ -56,7 +56,7 @@ SELECT id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
 -- name: appointments_request
 -- in: appointments_request_key
 -- out: appointments_request_row
-SELECT user_id, status::text, code, appointment_id, stream_time AS requested_at, decided_at
+SELECT user_id, doctor_id, body_hash, status::text, code, appointment_id, stream_time AS requested_at, decided_at
   FROM agenda.request
  WHERE id = :id;
 

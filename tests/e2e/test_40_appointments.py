@@ -478,3 +478,29 @@ def test_times_are_the_clinics(stack):
     assert slot["date_time_available"] == at.replace(" ", "T") + ":00-03:00"
     answer = book(stack, stack.patient(), slot["id"], doctor, date_time=at)
     assert answer.status == 201 and answer.json["date_time"] == slot["date_time_available"]
+
+
+def test_a_key_that_comes_back_with_another_body_or_doctor_is_rejected_also_to_who_only_asks(stack):
+    doctor, slots = stack.doctor_with_slots(2)
+    other, others = stack.doctor_with_slots(1, days=3)
+    patient, key = stack.patient(), "the-same-key"
+
+    def ask(slot, of):
+        answer = stack.post("/appointments", patient, key=key, headers={"Prefer": "respond-async"}, schedule_id=slot,
+                            doctor_id=of.id)
+        assert answer.status == 202, answer
+        return answer.json["request_id"]
+
+    def told(request_id):
+        answer = wait_until(lambda: (a := stack.get(f"/appointments/requests/{request_id}", patient)).json["status"]
+                            != "pending" and a, 5, "it is decided")
+        return answer.json["status"], answer.json["code"], answer.json["appointment_id"]
+
+    first = ask(slots[0], doctor)
+    booked = told(first)
+    assert booked[0] == "booked"
+    for slot, of in ((slots[1], doctor), (others[0], other)):
+        again = ask(slot, of)
+        assert again != first
+        assert told(again) == ("rejected", "key_reused", None)
+    assert ask(slots[0], doctor) == first and told(first) == booked

@@ -108,3 +108,24 @@ TEST(a_changed_or_broken_name_is_nobodys)
 	assert_false(request_id_read((struct str) { text, REQUEST_ID_TEXT - 1 }, &b));
 	assert_false(request_id_read(STR("__________________________________________8"), &b));	/* a negative doctor */
 }
+
+TEST(a_command_s_name_says_its_body_and_stays_its_user_s)
+{
+	const struct digest body = { { 1, 2, 3, 4, 5 } }, another = { { 1, 2, 3, 5, 5 } };
+	struct request_id a = request_id_make(secret, 7, STR("42"), STR("k1")), b = a, former = a;
+
+	request_id_say(&a, secret, STR("42"), body);
+	request_id_say(&b, secret, STR("42"), another);
+	assert_true(request_id_is_of(&a, secret, STR("42")));
+	assert_false(request_id_is_of(&a, secret, STR("43")));
+	assert_true(request_id_says(&a, secret, STR("42"), body));
+	assert_false(request_id_says(&a, secret, STR("42"), another));
+	assert_true(digest_eq(a.nonce, b.nonce));
+	assert_false(same(&a, &b));
+	assert_true(request_id_says(&former, secret, STR("42"), body));	/* says nothing */
+	for (size_t i = 0; i < sizeof a.tag; i++) {
+		b = a;
+		b.tag[i] ^= 1;
+		assert_false(request_id_is_of(&b, secret, STR("42")));
+	}
+}

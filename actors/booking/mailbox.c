@@ -31,6 +31,7 @@ enum {
 	CALL_MS      = 2000,		/* for the stream's administration */
 	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
 	PURGE_S      = 3600,
+	PURGE_MS     = 1000,		/* for a purge: the session must not idle away meanwhile */
 	ANSWERS_MAX  = 512 << 10,	/* bytes of outcomes in a message; the server takes a megabyte */
 };
 
@@ -520,7 +521,7 @@ static void purge(struct mailbox *m)
 		part->purged_at = now;
 		partition_filter(p, filter);
 
-		struct ctx *c = bounded_ctx(m, CALL_MS);
+		struct ctx *c = bounded_ctx(m, PURGE_MS);
 
 		if (stream_info(c, m->bus, STREAM_BOOKING, &info).code ||
 		    seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq,
@@ -550,8 +551,7 @@ static void *run(void *of)
 		collect(m);
 		if (m->nmail > 0)
 			run_batch(m);
-		else
-			purge(m);
+		purge(m);	/* also under a load that never ends */
 	}
 	free_mails(m);
 	drop_session(m);

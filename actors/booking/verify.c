@@ -42,6 +42,9 @@ static const struct check_row { const char *name; enum query query; } check[] = 
 	{ "patient in two places",         Q_verify_patient_twice },
 	{ "queue jumped",                  Q_verify_queue_jumped },
 	{ "refused for a false reason",    Q_verify_false_blocker },
+	{ "refused for another slot"     , Q_verify_false_slot },
+	{ "freed, and nobody asked",       Q_verify_freed_unasked },
+	{ "ended, and goes on",            Q_verify_never_ended },
 };
 
 struct verify {

@@ -111,13 +111,16 @@ SELECT format('patient %s: appointments %s and %s', a.patient_id, a.appointment_
 -- name: verify_queue_jumped
 -- in: -
 -- out: verify_finding
+-- In the order of the decisions the sequence grows.  Where it falls, the stream is another one (or was
+-- cut and refilled), whose messages are younger than any before; a clock that is set back alone
+-- makes no sequence fall.
 SELECT format('partition %s: request %s (sequence %s) was decided before %s (sequence %s)',
-              partition, id, stream_seq, before_id, before_seq) AS text
-  FROM (SELECT partition, id, stream_seq, batch_id, lag(id) OVER w AS before_id,
-               lag(stream_seq) OVER w AS before_seq, lag(batch_id) OVER w AS before_batch
+              partition, before_id, before_seq, id, stream_seq) AS text
+  FROM (SELECT partition, id, stream_seq, stream_time, lag(id) OVER w AS before_id,
+               lag(stream_seq) OVER w AS before_seq, lag(stream_time) OVER w AS before_time
           FROM agenda.request
-        WINDOW w AS (PARTITION BY partition ORDER BY stream_time, stream_seq)) AS r
- WHERE batch_id < before_batch
+        WINDOW w AS (PARTITION BY partition ORDER BY batch_id, stream_seq)) AS r
+ WHERE stream_seq < before_seq AND stream_time <= before_time
  LIMIT 20;
 
 -- name: verify_false_blocker
@@ -134,6 +137,57 @@ SELECT format('request %s (%s): appointment %s was not in the way', r.id, r.code
                         OR (h.freed_batch, h.freed_seq) > (r.batch_id, r.stream_seq))
                       AND CASE r.code WHEN 'patient_busy' THEN h.patient_id = r.user_id
                                ELSE (h.doctor_id, h.slot_id) = (r.doctor_id, r.slot_id) END)
+ LIMIT 20;
+
+-- name: verify_false_slot
+-- in: -
+-- out: verify_finding
+-- Who was refused because of how a slot is, though it has stayed as it was: nothing that was done later
+-- names it (an edit does) and no agenda was closed since, so what it is now it was then.
+-- What cannot be proven: a refusal about a slot that was edited or is gone since, for nobody keeps how it
+-- was; slot_past and slot_changed, for which clock and request would have to be kept; and that a slot which
+-- was opened and is not there was dropped, for a request does not say which of the two it was.
+SELECT format('request %s (%s): slot %s was no reason', r.id, r.code, r.slot_id) AS text
+  FROM agenda.request AS r
+  JOIN agenda.slot AS s ON s.id = r.slot_id
+ WHERE r.status = 'rejected'
+   AND (r.code = 'slot_inactive' AND s.active
+     OR r.code = 'patient_busy'
+        AND NOT EXISTS (SELECT FROM agenda.holding AS h
+                         WHERE h.appointment_id = r.blocked_by AND h.starts < s.ends AND h.ends > s.starts
+                           AND (h.granted_batch, h.granted_seq) < (r.batch_id, r.stream_seq)
+                           AND (h.freed_batch IS NULL
+                             OR (h.freed_batch, h.freed_seq) > (r.batch_id, r.stream_seq))))
+   AND NOT EXISTS (SELECT FROM agenda.request AS e
+                    WHERE e.status = 'done' AND (e.slot_id = s.id OR e.user_id = 0 AND e.doctor_id = s.doctor_id)
+                      AND (e.batch_id, e.stream_seq) > (r.batch_id, r.stream_seq))
+ LIMIT 20;
+
+-- name: verify_freed_unasked
+-- in: -
+-- out: verify_finding
+-- A slot that an appointment gave up was given up by some command that was done.
+SELECT format('appointment %s: its slot was freed by no request', a.id) AS text
+  FROM agenda.appointment AS a
+ WHERE a.freed_seq IS NOT NULL
+   AND NOT EXISTS (SELECT FROM agenda.request AS r
+                    WHERE r.appointment_id = a.id AND r.status = 'done'
+                      AND r.stream_seq = a.freed_seq AND r.batch_id = a.freed_batch)
+ LIMIT 20;
+
+-- name: verify_never_ended
+-- in: -
+-- out: verify_finding
+-- An end is final.  That it was told is in the outcome alone: its bytes for a key and a word, of which the
+-- first is none of a text (0xa6 begins no character, 0xa7 and 0xa9 neither), so that no reason can hold them.
+-- What attest saw may have ended before.
+SELECT format('request %s: appointment %s was told to have ended, and goes on', r.id, a.id) AS text
+  FROM agenda.request AS r
+  JOIN agenda.appointment AS a ON a.id = r.appointment_id
+ WHERE r.status = 'done' AND a.freed_seq IS NULL
+   AND (position('\xa6737461747573a963616e63656c6c6564'::bytea IN r.outcome) > 0   -- status: cancelled
+     OR position('\xa6737461747573a9636f6e636c75646564'::bytea IN r.outcome) > 0   -- status: concluded
+     OR position('\xa6737461747573a76e6f5f73686f77'::bytea IN r.outcome) > 0)      -- status: no_show
  LIMIT 20;
 
 -- name: verify_counts

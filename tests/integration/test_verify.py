@@ -196,6 +196,59 @@ def test_an_outcome_without_its_effect_is_found(planted):
     broken(planted, "booked, and not there")
 
 
+def plant_refusal(stack, code, slot, blocker):
+    """A refusal that never was, in a sequence and batch of its own."""
+    stack.sql("INSERT INTO agenda.request (id, doctor_id, user_id, slot_id, body_hash, status, code, blocked_by, outcome,"
+              " partition, stream_seq, stream_time, batch_id, decided_at) SELECT gen_random_uuid(), doctor_id, user_id, %s,"
+              " body_hash, 'rejected', %s, %s, outcome, partition, stream_seq + 1000, stream_time + interval '1 hour',"
+              " batch_id + 1000, decided_at FROM agenda.request WHERE appointment_id = %s AND status = 'booked'",
+              slot, code, blocker, stack.history.won["id"])
+
+
+def test_a_patient_who_was_busy_at_another_hour_is_found(planted):
+    plant_refusal(planted, "patient_busy", planted.history.slots[2], planted.history.won["id"])
+    broken(planted, "refused for another slot")
+
+
+def test_a_patient_who_was_busy_at_that_hour_is_no_violation(planted):
+    plant_refusal(planted, "patient_busy", planted.history.slots[0], planted.history.won["id"])
+    planted.verify()
+
+
+def test_a_refusal_about_a_slot_that_was_edited_since_is_not_judged(planted):
+    h = planted.history
+    plant_refusal(planted, "patient_busy", h.slots[2], h.won["id"])
+    broken(planted, "refused for another slot")
+    plant_refusal(planted, None, h.slots[2], None)
+    planted.sql("UPDATE agenda.request SET status = 'done', stream_seq = stream_seq + 1, batch_id = batch_id + 1"
+                " WHERE status = 'rejected' AND code IS NULL")
+    planted.verify()
+
+
+def test_a_slot_that_was_said_to_be_inactive_and_is_active_is_found(planted):
+    plant_refusal(planted, "slot_inactive", planted.history.slots[2], None)
+    broken(planted, "refused for another slot")
+
+
+def test_a_cancel_that_was_told_and_changed_nothing_is_found(planted):
+    planted.sql("DROP INDEX agenda.appointment_patient_once")
+    planted.sql("UPDATE agenda.appointment SET status = 'waiting_for_confirmation', freed_seq = NULL, freed_batch = NULL,"
+                " cancelled_by = NULL, cancelled_at = NULL, cancelled_reason = NULL, slot_id = 100000"
+                " WHERE status = 'cancelled'")
+    broken(planted, "ended, and goes on")
+
+
+def test_a_slot_that_was_freed_though_nobody_asked_for_that_is_found(planted):
+    planted.sql("UPDATE agenda.appointment SET freed_seq = freed_seq + 1 WHERE status = 'cancelled'")
+    broken(planted, "freed, and nobody asked")
+
+
+def test_a_clock_that_was_set_back_is_no_violation(planted):
+    planted.sql("UPDATE agenda.request SET stream_time = stream_time - interval '1 minute'"
+                " WHERE stream_seq = (SELECT max(stream_seq) FROM agenda.request)")
+    planted.verify()
+
+
 def test_what_it_depends_on_being_away_is_69_and_a_wrong_option_2(own):
     begun = time.monotonic()
     own.stop("nats")

@@ -411,6 +411,10 @@ static void on_back(natsConnection *nc, void *of)
 	log_line(LOG_INFO, "bus_back", "", "%s", "");
 }
 
+static atomic_bool was_refused;
+
+bool bus_was_refused(void) { return atomic_load(&was_refused); }
+
 /* The server refused our login, twice, and the library never asks again: a process that cannot talk any
  * more ends in order, as it would be told to, and whoever starts it gives it another try. */
 static void on_closed(natsConnection *nc, void *of)
@@ -425,6 +429,7 @@ static void on_closed(natsConnection *nc, void *of)
 	if (meant)
 		return;
 	log_line(LOG_ERROR, "bus_closed", "", "\"detail\":\"%s\"", "the login was refused; this process ends");
+	atomic_store(&was_refused, true);
 	(void) kill(getpid(), SIGTERM);
 }
 

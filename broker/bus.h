@@ -17,6 +17,8 @@ struct bus_sub;
  * unavailable after that, with the reason in `why` (256 bytes). */
 err_t bus_open(const char *urls, const char *name, struct bus **, char *why) MUST_CHECK;
 bool  bus_is_up(const struct bus *);
+/* A server has refused our login for good: the process has got SIGTERM for it, and ends with EXIT_AWAY. */
+bool  bus_was_refused(void);
 int64_t bus_losses(const struct bus *);	/* when it grows, something that is listened to may have been missed */
 void  bus_drain(struct bus *);	/* no new deliveries; what arrived is still handed out */
 void  bus_close(struct bus *);	/* when no other thread uses it any more */

@@ -186,7 +186,7 @@ static int serve(struct gateway *g, struct http *http)
 	clock_rest(GRACE);
 	http_stop(http, LAST_CALL);
 	log_line(LOG_INFO, "stopped", NULL, "\"role\":\"gateway\"");
-	return 0;
+	return bus_was_refused() ? EXIT_AWAY : 0;
 }
 
 static int help(void)

@@ -387,5 +387,5 @@ int actor_main(int argc, char **argv)
 		(void) sigwait(&house.ends, &signal_came);
 	}
 	stop();
-	return 0;
+	return bus_was_refused() ? EXIT_AWAY : 0;
 }

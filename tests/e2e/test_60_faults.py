@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from stack import Stack, wait_until
+from stack import BIN, Stack, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -314,15 +314,30 @@ def test_processes_whose_login_is_refused_end_in_order_and_come_back(own):
     strangers = own.dir / "strangers.conf"
     strangers.write_text(f"listen: 127.0.0.1:{port}\nauthorization {{ user: somebody, password: else }}\n")
     programs = [p.stem for p in (own.run / "pids").glob("*.pid") if p.stem.startswith(("gateway", "actor-"))]
+    secrets = own.run / "secrets"
+    settings = {"PATH": os.environ["PATH"], "HEALTHMED_ADMIN_LISTEN": "127.0.0.1:0", "HEALTHMED_HTTP_LISTEN": "127.0.0.1:0",
+                "HEALTHMED_REQUEST_KEY_FILE": str(secrets / "request-key"), "HEALTHMED_JWT_PUBLIC_KEYS": str(own.run / "keys"),
+                "HEALTHMED_AGENDA_DATABASE_URL_FILE": str(secrets / "database.url")}
+    watched = []
+    for role, *command in (("gateway", "gateway"), ("actor", "actor", "schedules")):
+        others = ("HEALTHMED_AGENDA",) if role == "gateway" else ("HEALTHMED_HTTP", "HEALTHMED_JWT")
+        one = {k: v for k, v in settings.items() if not k.startswith(others)}
+        one["HEALTHMED_NATS_URL_FILE"] = str(secrets / f"nats-{role}.url")
+        log = own.dir / f"watched-{role}"
+        with log.open("w") as out:
+            watched.append(subprocess.Popen([BIN, *command], env=one, stdout=out, stderr=out))
+        wait_until(lambda log=log: '"started"' in log.read_text(), 10, f"{role} has started")
     own.stop("nats")
     server = subprocess.Popen(["nats-server", "-c", str(strangers)], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
     try:
         for name in programs:
             wait_until(lambda name=name: not alive(own, name), 30, f"{name} has ended")
+        assert [process.wait(30) for process in watched] == [69, 69], "which is told to whoever started them"
     finally:
-        server.terminate()
-        server.wait()
+        for process in (server, *watched):
+            process.kill()
+            process.wait()
     own.up()
     doctor, slots = own.doctor_with_slots()
     assert book(own, own.patient(), slots[0], doctor).status == 201

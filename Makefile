@@ -45,6 +45,7 @@ $B/gen/assets.c: web/docs.py web/openapi.yaml web/docs.css
 	$(PYTHON) $^ > $@.tmp && mv $@.tmp $@
 $(GEN): %.o: %.c
 	$(CC) $(STD) $(WARN) $(CFLAGS) $(HARDEN) -c $< -o $@
+$B/gen/query.o: $B/gen/query.h
 $B/%.o: %.c | $B/gen/query.h
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(WARN) $(INCLUDES) $(CFLAGS) $(HARDEN) -MMD -MP -c $< -o $@

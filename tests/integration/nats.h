@@ -120,11 +120,17 @@ static struct bus *new_bus(void)
 /* A context of a thread's own, with a deadline; the thread's former one is gone. */
 static inline struct ctx *own_ctx(int64_t deadline_us)
 {
-	static _Thread_local unsigned char storage[1 << 16];
+	/* Not of the thread's own memory: what an arena has poisoned there, the next thread would find. */
+	enum { SIZE = 1 << 16, THREADS = 512 };
+	static unsigned char room[THREADS][SIZE];
+	static atomic_uint threads;
+	static _Thread_local unsigned char *storage;
 	static _Thread_local struct arena mem;
 	static _Thread_local struct ctx c;
 
-	arena_init(&mem, storage, sizeof storage);
+	if (storage == NULL)
+		storage = room[atomic_fetch_add(&threads, 1) % THREADS];
+	arena_init(&mem, storage, SIZE);
 	c = (struct ctx) { .mem = &mem, .deadline = clock_mono() + deadline_us };
 	return &c;
 }

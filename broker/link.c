@@ -6,7 +6,7 @@
 
 static struct digest mac(struct str secret, const struct link *l)
 {
-	const int64_t number[] = { l->file, l->reader, l->role, l->expires };
+	const int64_t number[] = { l->file, l->reader, l->session, l->role, l->expires };
 	const struct str part[] = { STR("link"), { (const char *) number, sizeof number } };
 
 	return digest_of(secret, part, COUNT(part));
@@ -24,8 +24,9 @@ err_t link_write(struct ctx *c, struct str secret, const struct link *l, struct 
 	char signature[LINK_SIGNATURE + 1];
 
 	(void) digest_text(d.b, sizeof d.b, signature);
-	buf_fmt(&b, "/api/v1/files/%" PRId64 "/content?reader=%" PRId64 "&role=%s&expires=%" PRId64
-		"&signature=%s", l->file, l->reader, name_of(l->role), l->expires, signature);
+	buf_fmt(&b, "/api/v1/files/%" PRId64 "/content?reader=%" PRId64 "&role=%s&session=%" PRId64
+		"&expires=%" PRId64 "&signature=%s", l->file, l->reader, name_of(l->role), l->session,
+		l->expires, signature);
 	*out = (struct str) { b.p, b.n };
 	return b.full ? refuse(c, ERR_too_large, "no room for a link") : OK;
 }

@@ -12,6 +12,7 @@ enum { LINK_LIFE_S = 300, LINK_SIGNATURE = 22, LINK_TEXT = 256 };
 
 struct link {
 	int64_t   file, reader;
+	int64_t   session;	/* of the token with which it was asked for: it ends with that; 0: none */
 	enum role role;
 	int64_t   expires;	/* seconds since 1970 */
 };

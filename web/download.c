@@ -7,6 +7,7 @@
  */
 #include <string.h>
 #include "broker/base/clock.h"
+#include "broker/base/rule.h"
 #include "broker/base/digest.h"
 #include "broker/link.h"
 #include "web/header.h"
@@ -18,10 +19,12 @@
 static err_t follow(struct job *j, const struct files_open_req *q)
 {
 	const struct link l = { .file = q->file_id, .reader = q->reader, .expires = q->expires,
-		.role = q->role == USERS_DOCTOR ? ROLE_DOCTOR : ROLE_PATIENT };
+		.session = q->session, .role = q->role == USERS_DOCTOR ? ROLE_DOCTOR : ROLE_PATIENT };
 
 	if (!link_is_good(j->g->secret, &l, q->signature, clock_wall() / SECOND))
 		return refuse(j->c, ERR_bad_link, "signature or time");
+	if (RULE(session_ended) && ended_has(&j->g->ended, l.reader, l.session, l.expires * SECOND))
+		return refuse(j->c, ERR_bad_link, "its session has ended");
 	j->c->user = l.reader;
 	j->c->role = l.role;
 	return OK;
@@ -66,8 +69,7 @@ err_t download(struct job *j)
 	void *rep;
 
 	TRY(follow(j, q));
-	if ((j->a->room = room_take()) == NULL)
-		return refuse(j->c, ERR_unavailable, "all %d rooms are taken", ROOMS);
+	TRY(room_take(j->c, &j->a->room));
 	j->c->deadline = clock_mono() + TRANSFER;
 	TRY(ask(j, j->call, q, NULL, &rep));
 	f = rep;

@@ -146,13 +146,12 @@ static err_t put_lists(struct job *j, struct sheet *s, const struct part *p)
 
 err_t export(struct job *j)
 {
-	struct sheet s = { .p = room_take() };
+	struct sheet s = { .n = 0 };
 	struct str head;
 	void *rep;
 
-	if (s.p == NULL)
-		return refuse(j->c, ERR_unavailable, "all rooms are taken");
-	j->a->room = s.p;
+	TRY(room_take(j->c, &j->a->room));
+	s.p = j->a->room;
 	j->c->deadline = clock_mono() + READ_DEADLINE;
 	TRY(ask(j, j->call, j->req, NULL, &rep));
 	TRY(msg_to_json(j->c, j->call->rep, rep, &head));

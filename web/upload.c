@@ -83,8 +83,7 @@ static err_t read_form(struct job *j, struct multipart *m)
 	/* Before the body is read: nobody has to send ten megabytes to hear that. */
 	TRY(multipart_type(j->c, type.p == NULL ? STR("") : type));
 	TRY(find_rest(j));
-	if ((j->a->room = room_take()) == NULL)
-		return refuse(j->c, ERR_unavailable, "all %d rooms are taken", ROOMS);
+	TRY(room_take(j->c, &j->a->room));
 	TRY(http_upload(j->q, j->a->room, FILES_MAX + FORM, &body));
 	TRY(multipart_file(j->c, type, body, "file", m));
 	if (m->data.n == 0)

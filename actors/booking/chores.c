@@ -46,6 +46,16 @@ static struct str about(struct ctx *c, const char *what, int64_t id, int64_t whi
 	return (struct str) { b.full ? "" : b.p, b.full ? 0 : b.n };
 }
 
+static err_t add_revoke(struct ctx *c, struct outbox *letters, const struct booking_due *live)
+{
+	struct booking_revoke_req q = { .set = { 0 } };
+
+	SET(&q, id, live->id);
+	SET(&q, doctor_id, live->doctor_id);
+	return add_command(c, letters, CALL_booking_revoke, q.doctor_id, &q,
+			   about(c, "revoke", q.id, live->granted_batch));
+}
+
 err_t booking_chore(struct ctx *c)
 {
 	struct outbox letters = { 0 };
@@ -61,6 +71,10 @@ err_t booking_chore(struct ctx *c)
 		TRY(add_command(c, &letters, CALL_booking_expire, q.doctor_id, &q,
 				about(c, "expire", q.id, due[i].granted_batch)));
 	}
+	TRY(db_list(c, Q_booking_left_behind, NULL, &due, &n));
+	for (size_t i = 0; i < n; i++)
+		TRY(add_revoke(c, &letters, &due[i]));
+	TRY(db_exec(c, Q_booking_forget_erased, NULL));
 	return send_off(c, &letters);
 }
 
@@ -73,18 +87,14 @@ static err_t revoke_all(struct ctx *c, enum query of, int64_t account)
 
 	SET(&page, id, account);
 	SET(&page, after, 0);
+	TRY(db_exec(c, Q_booking_note_erased, &page));
 	do {
 		struct outbox letters = { 0 };
 
 		TRY(db_list(c, of, &page, &live, &n));
 		for (size_t i = 0; i < n; i++) {
-			struct booking_revoke_req q = { .set = { 0 } };
-
-			SET(&q, id, live[i].id);
-			SET(&q, doctor_id, live[i].doctor_id);
-			SET(&page, after, q.id);
-			TRY(add_command(c, &letters, CALL_booking_revoke, q.doctor_id, &q,
-					about(c, "revoke", q.id, live[i].granted_batch)));
+			SET(&page, after, live[i].id);
+			TRY(add_revoke(c, &letters, &live[i]));
 		}
 		TRY(send_off(c, &letters));
 	} while (n > 0);

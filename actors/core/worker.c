@@ -259,7 +259,7 @@ static void serve(struct worker *w, const struct bus_msg *m)
 
 	err = answer(&c, r, m, &reply);
 	reply_to(&c, p->bus, m, err, reply);
-	if (err.code == ERR_none && call[r->on].tx == TX_WRITE)
+	if ((err.code == ERR_none || c.stands) && call[r->on].tx == TX_WRITE)
 		relay_wake(p->plan.relay);
 	count(&c, r, e, err, clock_mono() - start);
 }

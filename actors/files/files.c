@@ -275,7 +275,7 @@ static err_t open_span(struct ctx *c, int64_t limit, bool has_cursor, struct str
 /* A link is for whoever asks for it, and for a few minutes. */
 static err_t add_link(struct ctx *c, struct files_file *f)
 {
-	const struct link l = { .file = f->id, .reader = c->user, .role = c->role,
+	const struct link l = { .file = f->id, .reader = c->user, .session = c->session, .role = c->role,
 		.expires = c->now / SECOND + LINK_LIFE_S };
 
 	f->has.path = 1;

@@ -111,8 +111,11 @@ void pdf_feed(struct pdf *p, struct str bytes)
 		if ((p->last & 0xffffffffff) == FIVE("%%EOF")) {
 			p->eof = p->n;
 			p->junk = false;
-		} else {
-			p->junk |= !is_space(b);
+		} else if (!is_space(b)) {
+			/* An update begins with an object's number, a comment, xref, trailer or startxref. */
+			if (p->eof != 0 && !p->junk && !(b >= '0' && b <= '9') && memchr("%xts", b, 4) == NULL)
+				accuse(p, "must be a PDF and nothing after it");
+			p->junk = true;
 		}
 		if ((p->last & 0xffffffff) == ZIP_END)
 			p->zip = p->n - 3;

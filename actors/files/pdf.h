@@ -2,8 +2,8 @@
  * pdf.h - whether bytes are one PDF and nothing else, as far as the bytes themselves tell.
  *
  * A pure check over a stream, a byte at a time, so that where the pieces end does not matter.  It
- * begins with %PDF- and ends with %%EOF; behind that stands nothing but white space, and no end of
- * a ZIP is where those who look for one from behind would find it.  It refuses the names by which a
+ * begins with %PDF- and ends with %%EOF; behind that stands nothing but white space, behind an earlier
+ * one what an update of a PDF begins with, and no end of a ZIP is where those who look for one from behind would find it.  It refuses the names by which a
  * document runs or carries something: JavaScript, JS with a value, Launch, EmbeddedFile(s), also
  * when they are written with #xx.
  *

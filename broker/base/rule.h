@@ -20,6 +20,7 @@
 	X(link_expiry,       "a link lives for ever")                                     \
 	X(grant_at_download, "a link opens a file whose grant has ended")                 \
 	X(grant_doctor,      "a file is granted to any doctor")                           \
+	X(room_share,        "one user may have all rooms of a gateway")                  \
 	X(if_match,          "a change ignores what it relied on")                        \
 	X(owner_of_request,  "anybody reads the outcome of a request")                    \
 	X(owner_of_command,  "anybody cancels an appointment")                            \

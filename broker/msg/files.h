@@ -70,6 +70,7 @@ extern const char *const files_action_names[];
 	F(T,   PATH,  INT,   file_id,        REQ, 1, INT64_MAX, -)                    \
 	F(T,   QUERY, INT,   reader,         REQ, 1, INT64_MAX, -)                    \
 	F(T,   QUERY, ENUM,  role,           REQ, 0, 0, users_role)                   \
+	F(T,   QUERY, INT,   session,        REQ, 0, INT64_MAX, -)                    \
 	F(T,   QUERY, INT,   expires,        REQ, 0, INT64_MAX, -)                    \
 	F(T,   QUERY, TEXT,  signature,      REQ, 1, 64,        -)
 #define FILES_OPENED(F, T)                                                            \

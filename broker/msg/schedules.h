@@ -42,5 +42,5 @@ MSG_DECLARE(schedules_free_req, SCHEDULES_FREE_REQ)
 #define SCHEDULES_CALLS(X)                                                                       \
 	X(schedules, get,  schedules_slot, ROLE_DOCTOR,                TX_READ,    REQUEST, -)   \
 	X(schedules, list, schedules_page, ROLE_DOCTOR,                TX_READ,    REQUEST, -)   \
-	X(schedules, free, schedules_page, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)
+	X(schedules, free, schedules_page, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    KNOWN,   doctor_id)
 #endif

@@ -342,6 +342,33 @@ SELECT id, doctor_id, granted_batch
  ORDER BY id
  LIMIT 256;
 
+-- name: booking_note_erased
+-- in: booking_account
+-- out: -
+INSERT INTO agenda.erased (user_id) VALUES (:id) ON CONFLICT DO NOTHING;
+
+-- name: booking_left_behind
+-- in: -
+-- out: booking_due
+-- What was accepted before an account was erased, and decided after its appointments had been looked for.
+-- Two days is longer than anything waits in a mailbox.
+SELECT a.id, a.doctor_id, a.granted_batch
+  FROM agenda.erased AS e
+ CROSS JOIN LATERAL (
+        SELECT id, doctor_id, granted_batch FROM agenda.appointment
+         WHERE patient_id = e.user_id AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+         UNION ALL
+        SELECT id, doctor_id, granted_batch FROM agenda.appointment
+         WHERE doctor_id = e.user_id AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+        OFFSET 0) AS a
+ WHERE e.at > now() - interval '48 hours' AND pg_try_advisory_xact_lock(7003, 0)
+ LIMIT 256;
+
+-- name: booking_forget_erased
+-- in: -
+-- out: -
+DELETE FROM agenda.erased WHERE at < now() - interval '48 hours';
+
 -- name: booking_write_chores
 -- in: booking_letters
 -- out: -

@@ -448,6 +448,25 @@ def test_what_was_planned_with_someone_erased_is_cancelled_and_what_took_place_s
     stack.verify()
 
 
+def test_what_was_accepted_before_an_erasure_and_decided_after_it_is_cancelled_too():
+    with Stack() as own:
+        doctor, slots = own.doctor_with_slots(6)
+        gone, slots_of_gone = own.doctor_with_slots(3, days=2)
+        leaver, stayer = own.patient(), own.patient()
+        own.kill("actor-booking")
+        wait = {"Prefer": "respond-async"}
+        for slot in slots:
+            assert own.post("/appointments", leaver, headers=wait, schedule_id=slot, doctor_id=doctor.id).status == 202
+        for slot in slots_of_gone:
+            assert own.post("/appointments", stayer, headers=wait, schedule_id=slot, doctor_id=gone.id).status == 202
+        for who in (leaver, gone):
+            assert own.http("DELETE", "/users/me", token=who).status == 204
+        own.start("actor-booking")
+        decided = lambda: own.sql("SELECT status::text, cancelled_by FROM agenda.appointment")           # noqa: E731
+        wait_until(lambda: len(decided()) == 9 and set(decided()) == {("cancelled", "system")}, 20, "all are cancelled")
+        own.verify()
+
+
 def test_an_erasure_is_told_without_a_name(stack):
     p = stack.patient()
     with stack.nats("reader") as nats:

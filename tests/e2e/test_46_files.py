@@ -183,8 +183,8 @@ def test_twenty_uploads_at_once_are_twenty_files_or_are_told_to_come_again(stack
 
     def send(i):
         answer = upload(stack, patient, files[i])
-        assert answer.status != 503 or answer.headers["Retry-After"]
-        return answer.status != 503 and answer
+        assert answer.status not in (429, 503) or answer.headers["Retry-After"]
+        return answer.status not in (429, 503) and answer
 
     answers = at_once(20, lambda i: wait_until(lambda: send(i), 30, "there is room"))
     assert [getattr(a, "status", a) for a in answers] == [201] * 20
@@ -498,8 +498,8 @@ def test_a_link_that_was_changed_or_is_over_opens_nothing(stack):
     path = link(stack, doctor, file, appointment)
     expires = int(re.search(r"expires=(\d+)", path)[1])
     assert 290 <= expires - time.time() <= 301
-    assert re.fullmatch(rf"/api/v1/files/{file}/content\?reader={doctor.id}&role=doctor&expires=\d+&signature=[\w-]{{22}}", path)
-    for changed in (path.replace(f"/{file}/", f"/{other}/"), path.replace(f"reader={doctor.id}", f"reader={patient.id}"),
+    assert re.fullmatch(rf"/api/v1/files/{file}/content\?reader={doctor.id}&role=doctor&session=\d+&expires=\d+&signature=[\w-]{{22}}", path)
+    for changed in (path.replace(f"/{file}/", f"/{other}/"), path.replace(f"reader={doctor.id}", f"reader={patient.id}"), path.replace("session=0", "session=1"),
                     path.replace("role=doctor", "role=patient"), path.replace(f"={expires}", f"={expires + 1}"),
                     path.replace(f"={expires}", "=1"), path[:-22] + "A" * 22, path[:-1], path + "A"):
         answer = follow(stack, changed)
@@ -666,20 +666,61 @@ def test_without_the_actor_files_are_503_and_the_gateway_says_so(stack):
     assert follow(stack, path).status == 200
 
 
+def stalled(stack, patient):
+    """An upload that never goes on."""
+    at = urlsplit(stack.url)
+    s = socket.create_connection((at.hostname, at.port), timeout=10)
+    s.sendall(f"POST /api/v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {patient.token}\r\nContent-Type: "
+              "multipart/form-data; boundary=xXx\r\nContent-Length: 1000000\r\n\r\n--xXx\r\n".encode())
+    return s
+
+
+def test_nobody_takes_so_many_rooms_that_others_find_none(stack):
+    greedy, other, slow = stack.patient(), stack.patient(), []
+
+    def one_more():
+        slow.append(stalled(stack, greedy))
+        answer = upload(stack, greedy, pdf())
+        return answer.status == 429 and answer
+
+    try:
+        answer = wait_until(one_more, 9, "he has his share")
+        assert answer.code == "too_many_requests" and answer.headers["Retry-After"]
+        assert upload(stack, other, pdf()).status == 201
+        assert stack.get("/users/me/export", other).status == 200
+    finally:
+        for s in slow:
+            s.close()
+    wait_until(lambda: upload(stack, greedy, pdf()).status == 201, 5, "his rooms are free again")
+
+
+def test_a_link_ends_with_the_session_that_asked_for_it(stack):
+    patient = stack.patient()
+    id = upload(stack, patient, pdf()).json["id"]
+    login = lambda: stack.post("/users/login", email=patient.email, password=patient.password).json["token"]   # noqa: E731
+    mine, another = login(), login()
+    path = stack.get(f"/files/{id}", mine).json["path"]
+    kept = stack.get(f"/files/{id}", another).json["path"]
+    assert follow(stack, path).status == 200
+    assert stack.post("/users/logout", mine).status == 204
+    wait_until(lambda: follow(stack, path).code == "bad_link", 5, "the link is over")
+    assert follow(stack, kept).status == 200
+    assert stack.http("DELETE", "/users/me", token=another).status == 204
+    wait_until(lambda: follow(stack, kept).code == "bad_link", 5, "the other link is over, too")
+
+
 def test_files_that_come_too_slowly_leave_rooms_for_others_only_until_their_time_is_over(stack):
     """Uploads that never go on take all rooms: one more is told to come again, all else goes on."""
-    patient, at, slow = stack.patient(), urlsplit(stack.url), []
+    patient, slow = stack.patient(), []
 
     def one_more():
         """Another that never goes on; the answer to one that would."""
-        slow.append(socket.create_connection((at.hostname, at.port), timeout=10))
-        slow[-1].sendall(f"POST /api/v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {patient.token}\r\nContent-Type: "
-                         "multipart/form-data; boundary=xXx\r\nContent-Length: 1000000\r\n\r\n--xXx\r\n".encode())
+        slow.append(stalled(stack, stack.patient()))
         answer = upload(stack, patient, pdf())
         return answer.status == 503 and answer
 
     try:
-        answer = wait_until(one_more, 9, "all rooms are taken")
+        answer = wait_until(one_more, 20, "all rooms are taken")
         assert answer.code == "unavailable" and answer.headers["Retry-After"]
         assert stack.get("/files", patient).status == 200
     finally:

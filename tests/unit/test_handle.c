@@ -47,9 +47,11 @@ err_t http_body(struct http_request *q, size_t max, struct str *body)
 static char file_room[ROOM_SIZE];
 static bool rooms_are_taken;
 
-char *room_take(void)
+err_t room_take(struct ctx *of, char **room)
 {
-	return rooms_are_taken ? NULL : file_room;
+	assert_true(of->user > 0);		/* a room has an owner */
+	*room = rooms_are_taken ? NULL : file_room;
+	return rooms_are_taken ? ERR(unavailable) : OK;
 }
 
 err_t http_upload(struct http_request *q, char *room, size_t max, struct str *body)

@@ -4,7 +4,7 @@
 
 #define SECRET STR("0123456789abcdef0123456789abcdef")
 
-static const struct link link_ = { .file = 3, .reader = 7, .role = ROLE_DOCTOR, .expires = 1000 };
+static const struct link link_ = { .file = 3, .reader = 7, .session = 5, .role = ROLE_DOCTOR, .expires = 1000 };
 
 static struct str signature(struct ctx *c, const struct link *l)
 {
@@ -16,7 +16,7 @@ static struct str signature(struct ctx *c, const struct link *l)
 
 TEST(a_link_says_whose_it_is_and_until_when)
 {
-	static const char begins[] = "/api/v1/files/3/content?reader=7&role=doctor&expires=1000&signature=";
+	static const char begins[] = "/api/v1/files/3/content?reader=7&role=doctor&session=5&expires=1000&signature=";
 	struct str text;
 
 	assert_err(link_write(fresh(), SECRET, &link_, &text), none);
@@ -43,6 +43,9 @@ TEST(a_link_that_was_changed_anywhere_opens_nothing)
 	assert_false(link_is_good(SECRET, &l, s, 1));
 	l = link_;
 	l.reader++;
+	assert_false(link_is_good(SECRET, &l, s, 1));
+	l = link_;
+	l.session++;
 	assert_false(link_is_good(SECRET, &l, s, 1));
 	l = link_;
 	l.role = ROLE_PATIENT;

@@ -66,6 +66,26 @@ TEST(nothing_is_appended_behind_the_end)
 	assert_string_equal(verdict((struct str) { far, sizeof far }), "must be a PDF and nothing after it");
 }
 
+TEST(another_kind_between_two_ends_is_appended_too)
+{
+	static const char *const bad[] = { "<html><script>alert(1)</script>", "MZ\x90", "Rar!\x1a\x07", "\x7f" "ELF",
+		"\x89PNG", "#!/bin/sh" };
+	static const char *const good[] = { "7 0 obj\n<< >>\nendobj\n", "% again\n", "xref\n0 1\n" };
+
+	for (size_t i = 0; i < COUNT(bad) + COUNT(good); i++) {
+		const char *update = i < COUNT(bad) ? bad[i] : good[i - COUNT(bad)];
+		struct pdf p = { .n = 0 };
+
+		pdf_feed(&p, STR("%PDF-1.4\n1 0 obj\n<< >>\nendobj\n%%EOF\n"));
+		pdf_feed(&p, str_of(update));
+		pdf_feed(&p, STR("\n%%EOF\n"));
+		if (i < COUNT(bad))
+			assert_string_equal(pdf_fault(&p), "must be a PDF and nothing after it");
+		else
+			assert_null(pdf_fault(&p));
+	}
+}
+
 TEST(no_zip_ends_where_one_would_be_looked_for)
 {
 	static char far[80000];

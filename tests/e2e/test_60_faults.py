@@ -340,6 +340,7 @@ def test_processes_whose_login_is_refused_end_in_order_and_come_back(own):
     for role, *command in (("gateway", "gateway"), ("actor", "actor", "schedules")):
         others = ("HEALTHMED_AGENDA",) if role == "gateway" else ("HEALTHMED_HTTP", "HEALTHMED_JWT")
         one = {k: v for k, v in settings.items() if not k.startswith(others)}
+        one |= {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}       # what sanitizers may pass over
         one["HEALTHMED_NATS_URL_FILE"] = str(secrets / f"nats-{role}.url")
         log = own.dir / f"watched-{role}"
         with log.open("w") as out:

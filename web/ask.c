@@ -189,3 +189,14 @@ err_t outcome_read(struct job *j, const struct call *k, struct str bytes,
 	}
 	return refuse(j->c, ERR_internal, "%s: an outcome that is none", k->name);
 }
+
+err_t page_items(struct job *j, const struct msg *m, const void *page, struct str *array)
+{
+	static const size_t before = sizeof "{\"items\":" - 1;
+	const struct msg items = { m->name, m->size, 1, m->fields, NULL };
+	struct str json;
+
+	TRY(msg_to_json(j->c, &items, page, &json));
+	*array = (struct str) { json.p + before, json.n - before - 1 };
+	return OK;
+}

@@ -185,17 +185,6 @@ static err_t read_request(struct job *j)
 
 /* ---- from the message to HTTP ---- */
 
-err_t page_items(struct job *j, const struct msg *m, const void *page, struct str *array)
-{
-	static const size_t before = sizeof "{\"items\":" - 1;
-	const struct msg items = { m->name, m->size, 1, m->fields };
-	struct str json;
-
-	TRY(msg_to_json(j->c, &items, page, &json));
-	*array = (struct str) { json.p + before, json.n - before - 1 };
-	return OK;
-}
-
 /* A page is answered as its items alone; where it goes on is in Link. */
 static err_t write_page(struct job *j, const struct msg *m, const void *page)
 {

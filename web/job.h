@@ -47,17 +47,15 @@ err_t command(struct job *, const struct call *k, const void *req, int64_t docto
 err_t outcome_read(struct job *, const struct call *, struct str bytes,
 		   const struct booking_outcome **) MUST_CHECK;
 
+/* The items of a page as a JSON array, in the arena. */
+err_t page_items(struct job *, const struct msg *, const void *page, struct str *array) MUST_CHECK;
+
 /* ---- find.c ---- */
 
 /* Whose mailbox; fills in what the command says of it and is ours to say. */
 err_t find_mailbox(struct job *, int64_t *doctor) MUST_CHECK;
 /* Fills in what else of the request is ours to say, as its call's way tells. */
 err_t find_rest(struct job *) MUST_CHECK;
-
-/* ---- handle.c ---- */
-
-/* The items of a page as a JSON array, in the arena. */
-err_t page_items(struct job *, const struct msg *, const void *page, struct str *array) MUST_CHECK;
 
 /* ---- upload.c, download.c, export.c ---- */
 

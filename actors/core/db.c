@@ -50,9 +50,9 @@ MSG_DEFINE(core_type_req,  CORE_TYPE_REQ)
 MSG_DEFINE(core_type,      CORE_TYPE)
 
 /* How a value lies on the wire, and which types of the server lie so. */
-enum form { F_OTHER, F_BOOL, F_INT2, F_INT4, F_INT8, F_FLOAT8, F_NUMERIC, F_TIME, F_DATE, F_TEXT, F_BYTEA,
+enum layout { F_OTHER, F_BOOL, F_INT2, F_INT4, F_INT8, F_FLOAT8, F_NUMERIC, F_TIME, F_DATE, F_TEXT, F_BYTEA,
 	F_UUID };
-static const struct type { Oid oid, array; const char *name; enum form form; } types[] = {
+static const struct type { Oid oid, array; const char *name; enum layout form; } types[] = {
 	{   16, 1000, "boolean",                  F_BOOL },
 	{   17, 1001, "bytea",                    F_BYTEA },
 	{   19, 1003, "name",                     F_TEXT },
@@ -95,10 +95,10 @@ struct way {
 struct param {
 	struct way way;		/* to the value, or to the list */
 	struct way item;	/* through a list: to the value within an item */
-	enum form  form;
+	enum layout  form;
 	Oid        element;	/* of an array; 0 when it is none */
 };
-struct column { struct way way; enum form form; };
+struct column { struct way way; enum layout form; };
 
 /* A prepared query, matched to its messages. */
 struct plan {
@@ -446,7 +446,7 @@ static bool get_numeric(const char *p, size_t len, int64_t *centavos)
 }
 
 /* One value as the server wants it: in `room`, or where it lies.  False when it does not fit. */
-static bool encode(const struct field *f, enum form form, const void *at, char room[NUMERIC_MAX],
+static bool encode(const struct field *f, enum layout form, const void *at, char room[NUMERIC_MAX],
 		   struct str *out)
 {
 	struct str s = { room, 0 };
@@ -504,7 +504,7 @@ static bool encode(const struct field *f, enum form form, const void *at, char r
 	return true;
 }
 
-static bool decode(struct ctx *c, const struct field *f, enum form form, const char *p, size_t len,
+static bool decode(struct ctx *c, const struct field *f, enum layout form, const char *p, size_t len,
 		   void *at)
 {
 	int64_t *i = at;
@@ -976,7 +976,7 @@ static bool way_find(const struct msg *m, const char *path, struct way *w, const
 }
 
 /* What a type of the server is.  Of an array, form and element are those of its items. */
-struct shape { enum form form; Oid element; char name[64]; };
+struct shape { enum layout form; Oid element; char name[64]; };
 
 static err_t shape_of(struct ctx *c, Oid oid, struct shape *s)
 {

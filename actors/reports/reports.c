@@ -84,11 +84,6 @@ static err_t tell_written(struct ctx *c, const struct reports_report *r)
 	return outbox_tell(c, Q_reports_outbox_write, "reports", "written", r->id, &facts);
 }
 
-static err_t check_comment(struct ctx *c, struct str comment)
-{
-	return str_is_blank(comment) ? fault(c, ERR_invalid, "comment", "must say something") : OK;
-}
-
 /* ---- writing ---- */
 
 static err_t written(struct ctx *c, struct reports_report *a)
@@ -101,7 +96,6 @@ static err_t reports_write(struct ctx *c, const struct reports_write_req *q, str
 {
 	if (q->doctor_id != c->user && RULE(owner_of_report))
 		return ERR(not_found);
-	TRY(check_comment(c, q->comment));
 	TRY(db_one(c, Q_reports_write, q, a));
 	return written(c, a);
 }
@@ -122,7 +116,6 @@ static err_t reports_rewrite(struct ctx *c, const struct reports_rewrite_req *q,
 	const struct reports_key key = own(c, q->report_id, q->appointment_id);
 	struct reports_report current;
 
-	TRY(check_comment(c, q->comment));
 	TRY(db_one(c, Q_reports_lock, &key, &current));
 	TRY(db_one(c, Q_reports_get, &key, &current));
 	TRY(etag_check(c, &reports_report_msg, &current));

@@ -53,8 +53,6 @@ static err_t reviews_give(struct ctx *c, const struct reviews_give_req *q, struc
 {
 	if (q->patient_id != c->user && RULE(owner_of_review))
 		return ERR(not_found);
-	if (str_is_blank(q->comment))
-		return fault(c, ERR_invalid, "comment", "must say something");
 	if (q->status != APPOINTMENT_CONCLUDED && RULE(review_concluded))
 		return ERR(not_concluded);
 

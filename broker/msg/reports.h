@@ -18,7 +18,7 @@
 	F(T,   BODY,  TEXT,  next,           OPT, 1, 64,        -)
 #define REPORTS_WRITE_REQ(F, T)                                                  \
 	F(T,   PATH,  INT,   appointment_id, REQ, 1, INT64_MAX, -)               \
-	F(T,   BODY,  TEXT,  comment,        REQ, 5, 20000,     -)               \
+	F(T,   BODY,  FORM,  comment,        REQ, 5, 20000,     said)            \
 	F(T,   OURS,  INT,   doctor_id,      REQ, 1, INT64_MAX, -)               \
 	F(T,   OURS,  INT,   patient_id,     REQ, 1, INT64_MAX, -)
 /* One's own: of one appointment, or all. */
@@ -54,7 +54,7 @@
 #define REPORTS_REWRITE_REQ(F, T)                                                \
 	F(T,   PATH,  INT,   appointment_id, REQ, 1, INT64_MAX, -)               \
 	F(T,   PATH,  INT,   report_id,      REQ, 1, INT64_MAX, -)               \
-	F(T,   BODY,  TEXT,  comment,        REQ, 5, 20000,     -)
+	F(T,   BODY,  FORM,  comment,        REQ, 5, 20000,     said)
 
 MSG_DECLARE(reports_report,      REPORTS_REPORT)
 MSG_DECLARE(reports_page,        REPORTS_PAGE)

@@ -27,7 +27,7 @@
 #define REVIEWS_GIVE_REQ(F, T)                                                   \
 	F(T,   PATH,  INT,    appointment_id, REQ,  1, INT64_MAX, -)             \
 	F(T,   BODY,  RATING, rating,         REQ, 10, 50,        -)             \
-	F(T,   BODY,  TEXT,   comment,        REQ,  5, 255,       -)             \
+	F(T,   BODY,  FORM,   comment,        REQ,  5, 255,       said)          \
 	F(T,   OURS,  INT,    doctor_id,      REQ,  1, INT64_MAX, -)             \
 	F(T,   OURS,  INT,    patient_id,     REQ,  1, INT64_MAX, -)             \
 	F(T,   OURS,  ENUM,   status,         REQ,  0, 0, appointment_status)

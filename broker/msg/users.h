@@ -10,22 +10,22 @@ enum { USERS_ENDED_MAX = 1000 };	/* a page of them */
 
 /*             from  kind    name           need min  max  of */
 #define USERS_DOCTOR_CARD(F, T)                                                      \
-	F(T,   BODY, TEXT,   medical_id,    REQ,   5, 255, -)                        \
-	F(T,   BODY, TEXT,   specialty,     REQ,   2, 255, -)                        \
+	F(T,   BODY, FORM,   medical_id,    REQ,   5, 255, line)                     \
+	F(T,   BODY, FORM,   specialty,     REQ,   2, 255, line)                     \
 	F(T,   BODY, MONEY,  price,         REQ, 100, INT64_C(999999999999), -)
 #define USERS_ADDRESS(F, T)                                                          \
-	F(T,   BODY, TEXT,   street,        REQ,   1, 255, -)                        \
-	F(T,   BODY, TEXT,   number,        REQ,   1,  20, -)                        \
-	F(T,   BODY, TEXT,   neighborhood,  REQ,   1, 255, -)                        \
-	F(T,   BODY, TEXT,   city,          REQ,   1, 255, -)                        \
-	F(T,   BODY, TEXT,   state,         REQ,   2,   2, -)                        \
-	F(T,   BODY, TEXT,   zip,           REQ,   8,   9, -)
+	F(T,   BODY, FORM,   street,        REQ,   1, 255, line)                     \
+	F(T,   BODY, FORM,   number,        REQ,   1,  20, line)                     \
+	F(T,   BODY, FORM,   neighborhood,  REQ,   1, 255, line)                     \
+	F(T,   BODY, FORM,   city,          REQ,   1, 255, line)                     \
+	F(T,   BODY, FORM,   state,         REQ,   2,   2, state)                    \
+	F(T,   BODY, FORM,   zip,           REQ,   8,   9, zip)
 #define USERS_REGISTER_REQ(F, T)                                                     \
-	F(T,   BODY, TEXT,   full_name,     REQ,   5, 255, -)                        \
-	F(T,   BODY, TEXT,   email,         REQ,   3, 255, -)                        \
+	F(T,   BODY, FORM,   full_name,     REQ,   5, 255, line)                     \
+	F(T,   BODY, FORM,   email,         REQ,   3, 255, email)                    \
 	F(T,   BODY, TEXT,   password,      REQ,   8, 128, -)                        \
-	F(T,   BODY, TEXT,   document_id,   REQ,  11,  18, -)                        \
-	F(T,   BODY, TEXT,   phone,         REQ,   5, 255, -)                        \
+	F(T,   BODY, FORM,   document_id,   REQ,  11,  18, document)                 \
+	F(T,   BODY, FORM,   phone,         REQ,   5, 255, line)                     \
 	F(T,   BODY, ENUM,   role,          REQ,   0,   0, users_role)               \
 	F(T,   BODY, OBJECT, doctor,        OPT,   0,   0, users_doctor_card)        \
 	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)
@@ -51,16 +51,16 @@ enum { USERS_ENDED_MAX = 1000 };	/* a page of them */
 	F(T,   BODY, INT,    expires_in,    REQ,   0, INT64_MAX, -)                  \
 	F(T,   BODY, TEXT,   refresh_token, OPT,   1, 255, -)
 #define USERS_UPDATE_REQ(F, T)                                                       \
-	F(T,   BODY, TEXT,   full_name,     OPT,   5, 255, -)                        \
-	F(T,   BODY, TEXT,   email,         OPT,   3, 255, -)                        \
-	F(T,   BODY, TEXT,   phone,         OPT,   5, 255, -)                        \
-	F(T,   BODY, TEXT,   document_id,   OPT,  11,  18, -)                        \
-	F(T,   BODY, TEXT,   password,      OPT,   8, 128, -)                        \
+	F(T,   BODY, FORM,   full_name,     VAL,   5, 255, line)                     \
+	F(T,   BODY, FORM,   email,         VAL,   3, 255, email)                    \
+	F(T,   BODY, FORM,   phone,         VAL,   5, 255, line)                     \
+	F(T,   BODY, FORM,   document_id,   VAL,  11,  18, document)                 \
+	F(T,   BODY, TEXT,   password,      VAL,   8, 128, -)                        \
 	F(T,   BODY, TEXT,   current_password, OPT, 1, 128, -)                       \
 	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)            \
-	F(T,   BODY, TEXT,   medical_id,    OPT,   5, 255, -)                        \
-	F(T,   BODY, TEXT,   specialty,     OPT,   2, 255, -)                        \
-	F(T,   BODY, MONEY,  price,         OPT, 100, INT64_C(999999999999), -)
+	F(T,   BODY, FORM,   medical_id,    VAL,   5, 255, line)                     \
+	F(T,   BODY, FORM,   specialty,     VAL,   2, 255, line)                     \
+	F(T,   BODY, MONEY,  price,         VAL, 100, INT64_C(999999999999), -)
 #define USERS_REFRESH_REQ(F, T)                                                      \
 	F(T,   BODY, TEXT,   refresh_token, REQ,   1, 255, -)
 #define USERS_LOGOUT_REQ(F, T)                                                       \

@@ -25,7 +25,6 @@ CREATE TABLE clinical.reports_idempotency (LIKE users.idempotency INCLUDING ALL)
 CREATE TABLE clinical.files_idempotency (LIKE users.idempotency INCLUDING ALL);
 CREATE TABLE reviews.outbox (LIKE users.outbox INCLUDING ALL);
 CREATE TABLE clinical.reports_outbox (LIKE users.outbox INCLUDING ALL);
-CREATE TABLE clinical.files_outbox (LIKE users.outbox INCLUDING ALL);
 
 -- Up to where a domain has followed the stream EVENTS; moves in the transaction of the effects.
 CREATE TABLE users.position (
@@ -63,5 +62,5 @@ GRANT SELECT, UPDATE ON reviews.position TO healthmed_reviews;
 GRANT SELECT, UPDATE ON clinical.position TO healthmed_reports, healthmed_files;
 GRANT SELECT, INSERT, UPDATE, DELETE ON reviews.idempotency, reviews.outbox TO healthmed_reviews;
 GRANT SELECT, INSERT, UPDATE, DELETE ON clinical.reports_idempotency, clinical.reports_outbox TO healthmed_reports;
-GRANT SELECT, INSERT, UPDATE, DELETE ON clinical.files_idempotency, clinical.files_outbox TO healthmed_files;
+GRANT SELECT, INSERT, UPDATE, DELETE ON clinical.files_idempotency TO healthmed_files;
 GRANT SELECT, INSERT ON audit.access TO healthmed_reports, healthmed_files;

@@ -8,5 +8,3 @@ ALTER TABLE reviews.outbox
     ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN aside boolean NOT NULL DEFAULT false;
 ALTER TABLE clinical.reports_outbox
     ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN aside boolean NOT NULL DEFAULT false;
-ALTER TABLE clinical.files_outbox
-    ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN aside boolean NOT NULL DEFAULT false;

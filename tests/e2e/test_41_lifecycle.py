@@ -285,6 +285,16 @@ def erased(stack, id, **of):
         nats.stored("EVENTS", f"healthmed.v1.events.users.erased.{id}", msgpack.packb({"items": [{"id": id, "at": 1, **of}]}))
 
 
+def test_once_its_time_has_come_a_patient_neither_cancels_nor_moves_it(stack, visit):
+    doctor, slots, patient, id = visit
+    confirm(stack, doctor, id)
+    let_time_pass(stack, id)
+    late = stack.post(f"/appointments/{id}/cancel", patient, reason="I did not come")
+    moved = stack.http("PUT", f"/appointments/{id}", {"schedule_id": slots[1], "doctor_id": doctor.id}, patient)
+    assert (late.status, late.code) == (moved.status, moved.code) == (422, "slot_past")
+    assert step(stack, doctor, id, "no-show").json["status"] == "no_show"
+
+
 def test_of_a_patient_who_is_gone_the_appointments_end(stack, visit):
     doctor, slots, patient, id = visit
     other, others = stack.doctor_with_slots(1, days=3)

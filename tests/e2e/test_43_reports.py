@@ -68,6 +68,23 @@ def test_with_a_report_an_appointment_keeps_its_doctor(stack):
     assert (answer.status, answer.code) == (409, "has_report")
 
 
+def test_a_report_that_was_attested_and_not_written_is_finished_by_the_same_key(stack):
+    """Between the two the appointment stays with its doctor: the agenda errs on the side of the report."""
+    doctor, patient, id = stack.visit(state="confirmed")
+    slot, key = stack.slots(doctor, days=5)[0], str(uuid.uuid4())
+    assert write(stack, doctor, id, " \n \t  ").status == 422          # what cannot be a report attests nothing
+    assert stack.sql("SELECT reported_at FROM agenda.appointment WHERE id = %s", id) == [(None,)]
+    stack.stop("actor-reports")
+    try:
+        assert write(stack, doctor, id, key=key).status in (503, 504)
+        moved = stack.http("PUT", f"/appointments/{id}", {"schedule_id": slot, "doctor_id": doctor.id}, patient)
+        assert (moved.status, moved.code) == (409, "has_report")
+    finally:
+        stack.start("actor-reports")
+    assert write(stack, doctor, id, key=key).status == 201
+    assert len(stack.get(at(id), patient).json) == 1
+
+
 def test_what_a_report_must_not_be(stack):
     doctor, _, r = written(stack)
     for body, code in (({}, "missing"), ({"comment": "four"}, "too_short"), ({"comment": "x" * 20001}, "too_long"),

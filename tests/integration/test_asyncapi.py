@@ -14,7 +14,7 @@ FIELD = re.compile(r"F\(T,\s*(\w+),\s*(\w+),\s*(\w+),\s*(\w+),\s*([^,]+),\s*([^,
 CALL = re.compile(r"X\((\w+),\s*(\w+),\s*(\w+),\s*[A-Z_ |]+?,\s*TX_\w+,\s*(\w+),")
 TYPE = {"INT": "integer", "TIME": "integer", "MONEY": "integer", "DATE": "integer", "BOOL": "boolean",
         "CLOCK": "integer", "RATING": "integer", "REAL": "number", "INTS": "array", "TIMES": "array",
-        "TEXT": "string", "BYTES": "string", "ENUM": "string", "LIST": "array", "OBJECT": None}
+        "TEXT": "string", "FORM": "string", "BYTES": "string", "ENUM": "string", "LIST": "array", "OBJECT": None}
 
 
 @pytest.fixture(scope="module")

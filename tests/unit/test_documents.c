@@ -1,5 +1,5 @@
 /* test_documents.c - CPF, CNPJ and ZIP: right ones in every form, wrong ones in none. */
-#include "actors/users/documents.h"
+#include "broker/base/documents.h"
 #include "tests/unit/test.h"
 
 static const char *read_one(const char *text)

@@ -1,6 +1,6 @@
 /* documents.c - see documents.h.  Must not know who has the number, nor where it goes. */
 #include <string.h>
-#include "actors/users/documents.h"
+#include "broker/base/documents.h"
 
 /* A mask's marks may be left out, but stand nowhere else.  The length read, or -1. */
 static int unmask(struct str text, const char *mask, char *out, int room)

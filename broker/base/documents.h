@@ -2,8 +2,8 @@
  * documents.h - Brazilian document numbers: CPF (a person's) and CNPJ (a company's), the latter
  * also with letters, as issued since July 2026.  Pure.
  */
-#ifndef ACTORS_USERS_DOCUMENTS_H
-#define ACTORS_USERS_DOCUMENTS_H
+#ifndef BROKER_BASE_DOCUMENTS_H
+#define BROKER_BASE_DOCUMENTS_H
 #include "broker/base/str.h"
 
 enum { CPF = 11, CNPJ = 14, DOCUMENT_TEXT = CNPJ + 1, ZIP = 8 };

@@ -30,7 +30,7 @@ static const struct command {
 	{ "verify",       "checks the promises against what is stored",   C_ADMIN,   false, verify_main },
 	{ "seed",         "fills the databases with made-up people",      C_ADMIN,   false, seed_main },
 	{ "token",        "prints tokens for development and tests",      C_ADMIN,   false, token_main },
-	{ "dead-letters", "shows what could not be processed",            C_ADMIN,   false, dead_letters_main },
+	{ "dead-letters", "what could not be processed: show, replay, drop", C_ADMIN,   false, dead_letters_main },
 	{ "config",       "shows everything that can be set",             C_ALL,     false, config_main },
 	{ "version",      "prints the release",                           NO_CONFIG, false, version_main },
 	{ "help",         "prints this, or the help of a subcommand",     NO_CONFIG, false, help_main },

@@ -1,6 +1,6 @@
 /*
  * fuzz_codec.c - any bytes as the request of any call, as JSON, msgpack or query: read or refused,
- * and what was read survives the way through the house.  Input: call, form, bytes.
+ * and what was read survives the way through the house.  Input: call, writing, bytes.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
-enum form { FORM_JSON, FORM_PACK, FORM_QUERY, FORM_COUNT };
+enum writing { JSON, PACK, QUERY, WRITINGS };
 
 static unsigned char storage[1 << 20];
 static struct arena arena;
@@ -98,11 +98,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	const struct pairs none = { NULL, 0 }, of_path = path_of(m, path);
 	err_t e = ERR(internal);
 
-	switch ((enum form) (data[1] % FORM_COUNT)) {
-	case FORM_JSON:  e = msg_from_http(&ctx, m, of_path, none, in, req); break;
-	case FORM_PACK:  e = msg_from_pack(&ctx, m, in, req); break;
-	case FORM_QUERY: e = msg_from_http(&ctx, m, of_path, cut(in, pair, 64), STR("{}"), req); break;
-	case FORM_COUNT: break;
+	switch ((enum writing) (data[1] % WRITINGS)) {
+	case JSON:  e = msg_from_http(&ctx, m, of_path, none, in, req); break;
+	case PACK:  e = msg_from_pack(&ctx, m, in, req); break;
+	case QUERY: e = msg_from_http(&ctx, m, of_path, cut(in, pair, 64), STR("{}"), req); break;
+	case WRITINGS: break;
 	}
 	if (e.code == ERR_none) {
 		fill_ours(m, req);

@@ -43,7 +43,6 @@ struct part {
 		PART_READS,
 	} state;
 	int64_t start_at;		/* of clock_mono() */
-	bool    from_beginning;		/* the stream is not the remembered one */
 	int64_t told_at, purged_at;	/* when progress was last published, when it was last purged */
 	int64_t waiting;		/* behind the last message read */
 };
@@ -107,27 +106,41 @@ static void read_anew(struct mailbox *m, int p, const char *why)
 	stop_part(m, p, 0);
 }
 
-/* The stream is not the remembered one: all of it is read; request ids make that harmless. */
+/* The beginning of a stream. */
+static void set_beginning(int p, int64_t created, struct booking_cursor *row)
+{
+	static const unsigned char nil[16];
+
+	*row = (struct booking_cursor) { .set = { 0 } };
+	SET(row, partition, p);
+	SET(row, stream_created, created);
+	SET(row, last_seq, 0);
+	SET(row, last_time, 0);
+	SET(row, last_request, ((struct str) { (const char *) nil, sizeof nil }));
+}
+
+/* The stream is not the remembered one: all of it is read; request ids make that harmless.  The cursor
+ * says so, or each start would raise the alarm again until there is a new command. */
 static void alarm_of(struct mailbox *m, int p, const char *why)
 {
+	struct ctx *c = bounded_ctx(m, START_MS);
+	struct booking_cursor row;
+
 	metric_add(METRIC_booking_stream_alarms, NULL, 1);
 	log_line(LOG_ERROR, "stream_alarm", NULL, "\"partition\":%d,\"why\":\"%s\",\"last_seq\":%" PRId64,
 		 p, why, m->place[p].last_seq);
-	m->part[p].from_beginning = true;
+	set_beginning(p, m->place[p].stream_now, &row);
+	if (db_exec(c, Q_booking_cursor_anew, &row).code)
+		warn("cursor_not_set", c->detail);	/* then the alarm comes again */
 	stop_part(m, p, 0);
 }
 
 static err_t load_place(struct ctx *c, int p, const struct stream_info *info, struct place *place)
 {
-	static const unsigned char nil[16];
 	struct booking_id id = { .set = { 0 } };
-	struct booking_cursor row = { .set = { 0 } };
+	struct booking_cursor row;
 
-	SET(&row, partition, p);
-	SET(&row, stream_created, info->created);
-	SET(&row, last_seq, 0);
-	SET(&row, last_time, 0);
-	SET(&row, last_request, ((struct str) { (const char *) nil, sizeof nil }));
+	set_beginning(p, info->created, &row);
 	TRY(db_exec(c, Q_booking_cursor_new, &row));
 	SET(&id, id, p);
 	TRY(db_one(c, Q_booking_cursor_get, &id, &row));
@@ -153,17 +166,16 @@ static err_t start_part(struct mailbox *m, int p)
 	if (e.code)
 		return e;
 	TRY(load_place(c, p, &info, place));
-	if (RULE(cursor_identity) && !part->from_beginning && place->last_seq > 0 &&
+	if (RULE(cursor_identity) && place->last_seq > 0 &&
 	    (place->stream_created != info.created || place->last_seq > info.last_seq)) {
 		alarm_of(m, p, place->stream_created != info.created ? "recreated" : "truncated");
 		return OK;	/* stopped, and due at once */
 	}
 
-	const bool expects = place->last_seq > 0 && !part->from_beginning;
+	const bool expects = place->last_seq > 0;
 
 	partition_filter(p, filter);
 	TRY(reader_start(c, m->reader, p, filter, expects ? place->last_seq : 1));
-	part->from_beginning = false;
 	part->state = expects ? PART_EXPECTS : PART_READS;
 	return OK;
 }

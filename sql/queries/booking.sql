@@ -46,6 +46,13 @@ SELECT partition, stream_created, last_seq, last_time, last_request
   FROM agenda.cursor
  WHERE partition = :id::smallint;
 
+-- name: booking_cursor_anew
+-- in: booking_cursor
+-- out: -
+UPDATE agenda.cursor
+   SET stream_created = :stream_created, last_seq = :last_seq, last_time = :last_time, last_request = :last_request
+ WHERE partition = :partition::smallint;
+
 -- name: booking_lock_cursors
 -- in: booking_keys
 -- out: booking_cursor

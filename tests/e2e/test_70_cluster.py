@@ -1,6 +1,9 @@
 """A cluster: any one of its parts goes away, and it goes on."""
 import http.client
 import json
+import os
+import socket
+import subprocess
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stack import Stack, wait_until
+from stack import ROOT, Stack, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -126,6 +129,32 @@ def login_from(cluster, address, **headers):
     status = connection.getresponse().status
     connection.close()
     return status
+
+
+def test_a_body_that_does_not_come_is_a_problem_of_the_proxy(tmp_path):
+    """With its own configuration, but for a patience of a second."""
+    text = (ROOT / "web" / "haproxy.cfg").read_text().replace("timeout http-request 60s", "timeout http-request 1s")
+    (tmp_path / "haproxy.cfg").write_text(text)
+    at = ("127.0.0.1", 28000 + os.getpid() % 2000)
+    proxy = subprocess.Popen(["haproxy", "-db", "-q", "-f", tmp_path / "haproxy.cfg"],
+                             env={"PATH": os.environ["PATH"] + ":/usr/sbin", "LISTEN": "%s:%d" % at, "ADMIN": "127.0.0.1:0"})
+    try:
+        wait_until(lambda: listens(at), 5, "it listens")
+        with socket.create_connection(at, timeout=10) as connection:
+            connection.sendall(b"POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{")
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            told = json.loads(answer.read())
+    finally:
+        proxy.kill()
+        proxy.wait()
+    assert (answer.status, told["status"], told["code"]) == (408, 408, "unreadable")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def listens(at):
+    with socket.socket() as s:
+        return s.connect_ex(at) == 0
 
 
 def test_the_limits_behind_the_proxy_are_those_of_each_client(cluster):

@@ -135,9 +135,10 @@ def test_a_body_that_does_not_come_is_a_problem_of_the_proxy(tmp_path):
     """With its own configuration, but for a patience of a second."""
     text = (ROOT / "web" / "haproxy.cfg").read_text().replace("timeout http-request 60s", "timeout http-request 1s")
     (tmp_path / "haproxy.cfg").write_text(text)
-    at = ("127.0.0.1", 28000 + os.getpid() % 2000)
+    at, admin = free_address(), free_address()
     proxy = subprocess.Popen(["haproxy", "-db", "-q", "-f", tmp_path / "haproxy.cfg"],
-                             env={"PATH": os.environ["PATH"] + ":/usr/sbin", "LISTEN": "%s:%d" % at, "ADMIN": "127.0.0.1:0"})
+                             env={"PATH": os.environ["PATH"] + ":/usr/sbin", "LISTEN": "%s:%d" % at,
+                                  "ADMIN": "%s:%d" % admin})
     try:
         wait_until(lambda: listens(at), 5, "it listens")
         with socket.create_connection(at, timeout=10) as connection:
@@ -150,6 +151,12 @@ def test_a_body_that_does_not_come_is_a_problem_of_the_proxy(tmp_path):
         proxy.wait()
     assert (answer.status, told["status"], told["code"]) == (408, 408, "unreadable")
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def free_address():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()
 
 
 def listens(at):

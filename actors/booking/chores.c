@@ -111,10 +111,8 @@ static err_t close_agenda(struct ctx *c, int64_t doctor)
 	return send_off(c, &letters);
 }
 
-err_t booking_follow(struct ctx *c, struct str fact, const struct facts *f)
+static err_t follow_erased(struct ctx *c, const struct facts *f)
 {
-	if (!str_eq(fact, STR("users.erased")))
-		return OK;
 	for (size_t i = 0; i < f->items.n; i++) {
 		const struct fact *gone = &f->items.items[i];
 
@@ -127,3 +125,5 @@ err_t booking_follow(struct ctx *c, struct str fact, const struct facts *f)
 	}
 	return OK;
 }
+
+const struct followed booking_follows[] = { { "users.erased", follow_erased }, { NULL, NULL } };

@@ -12,5 +12,5 @@
 enum { CHORES_S = 2 };
 
 chore_fn  booking_chore;
-follow_fn booking_follow;
+extern const struct followed booking_follows[];
 #endif

@@ -17,15 +17,21 @@ MSG_DEFINE(follow_place, FOLLOW_PLACE)
 
 enum {
 	ROOM     = 64 << 20,		/* of addresses; only what a batch needs is ever touched */
-	BATCH    = 64,			/* messages, or */
-	BYTES    = 256 << 10,		/* so much of them */
+	BATCH    = 256,			/* messages, or */
+	BYTES    = 1 << 20,		/* so much of them */
 	AGAIN_MS = 500,
+	GATHER_MS = 250,		/* between two transactions, while there is something to apply */
 	PASSED   = 1024,		/* messages of others' business at a time */
 	PASS_S   = 5,			/* and how soon the position follows them */
 };
 #define PATIENCE (30 * SECOND)
 #define ALL      "healthmed.v1.events.>"
 #define PREFIX   "healthmed.v1.events."
+
+struct mail {
+	struct read            read;
+	const struct followed *row;
+};
 
 struct follower {
 	struct plan_of_follower plan;
@@ -40,8 +46,9 @@ struct follower {
 	struct ctx     ctx;
 	int64_t        chore_at;
 	int64_t        passed, pass_at;	/* the last message that was passed over; 0: none since */
+	int64_t        gather_until;
 	bool           away;		/* said so already */
-	struct read    mail[BATCH];
+	struct mail    mail[BATCH];
 	size_t         n;
 	pthread_t      thread;
 	atomic_bool    stop;
@@ -69,7 +76,7 @@ static void complain(struct follower *f, const char *what, err_t e)
 static void free_mail(struct follower *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		bus_free(f->mail[i].msg);
+		bus_free(f->mail[i].read.msg);
 	f->n = 0;
 }
 
@@ -84,29 +91,55 @@ static struct str fact_of(struct str subject)
 	       (struct str) { subject.p + sizeof PREFIX - 1, n - sizeof PREFIX };
 }
 
-static bool is_followed(const struct follower *f, const struct read *r)
+/* NULL: none of the domain's business. */
+static const struct followed *row_of(const struct follower *f, const struct read *r)
 {
 	const struct str fact = fact_of(bus_subject(r->msg));
-	const size_t n = f->plan.of == NULL ? 0 : strlen(f->plan.of);
+	const struct followed *row = f->plan.follows;
 
-	return fact.n >= n && (n == 0 || memcmp(fact.p, f->plan.of, n) == 0);
+	while (row->fact != NULL && !str_eq(fact, str_of(row->fact)))
+		row++;
+	return row->fact == NULL ? NULL : row;
 }
 
-static err_t apply(struct follower *f, struct ctx *c, const struct read *r)
+static bool read_facts(struct follower *f, struct ctx *c, const struct read *r, struct facts *out)
 {
 	struct ctx aside = { .mem = c->mem };
-	struct facts facts;
 
-	if (msg_from_pack(&aside, &facts_msg, bus_body(r->msg), &facts).code != ERR_none) {
-		log_line(LOG_ERROR, "facts_unreadable", NULL, "\"domain\":\"%s\",\"seq\":%" PRId64,
-			 f->plan.domain, r->seq);
+	if (msg_from_pack(&aside, &facts_msg, bus_body(r->msg), out).code == ERR_none)
+		return true;
+	log_line(LOG_ERROR, "facts_unreadable", NULL, "\"domain\":\"%s\",\"seq\":%" PRId64,
+		 f->plan.domain, r->seq);
+	return false;
+}
+
+/* The facts of one kind that stand in n messages after a position, as one list; maybe none. */
+static err_t gather(struct follower *f, struct ctx *c, const struct followed *row, const struct mail *m,
+		    size_t n, int64_t after, struct facts *all)
+{
+	struct facts *each = arena_alloc(c->mem, n * sizeof *each);
+	size_t k = 0, total = 0;
+
+	*all = (struct facts) { .has.items = 1 };
+	if (each == NULL)
+		return ERR(too_large);
+	for (size_t i = 0; i < n; i++)
+		if (m[i].row == row && (m[i].read.seq > after || !RULE(follow_once)) &&
+		    read_facts(f, c, &m[i].read, &each[k]))
+			total += each[k++].items.n;
+	if (total == 0)
 		return OK;
-	}
-	return f->plan.follow(c, fact_of(bus_subject(r->msg)), &facts);
+	all->items.items = arena_alloc(c->mem, total * sizeof *all->items.items);
+	if (all->items.items == NULL)
+		return ERR(too_large);
+	for (size_t i = 0; i < k; all->items.n += each[i++].items.n)
+		memcpy(all->items.items + all->items.n, each[i].items.items,
+		       each[i].items.n * sizeof *all->items.items);
+	return OK;
 }
 
 /* All in one transaction, the position with it; what another process has applied is passed over. */
-static err_t apply_all(struct follower *f, struct ctx *c, const struct read *r, size_t n)
+static err_t apply_all(struct follower *f, struct ctx *c, const struct mail *m, size_t n)
 {
 	struct follow_place place;
 
@@ -114,11 +147,15 @@ static err_t apply_all(struct follower *f, struct ctx *c, const struct read *r, 
 	TRY(db_one(c, f->lock, NULL, &place));
 	if (place.stream_created != f->created)
 		return refuse(c, ERR_unavailable, "by now another stream is followed");
-	for (size_t i = 0; i < n; i++)
-		if (r[i].seq > place.last_seq || !RULE(follow_once))
-			TRY(apply(f, c, &r[i]));
-	if (r[n - 1].seq > place.last_seq) {
-		SET(&place, last_seq, r[n - 1].seq);
+	for (const struct followed *row = f->plan.follows; row->fact != NULL; row++) {
+		struct facts all;
+
+		TRY(gather(f, c, row, m, n, place.last_seq, &all));
+		if (all.items.n > 0)
+			TRY(row->apply(c, &all));
+	}
+	if (m[n - 1].read.seq > place.last_seq) {
+		SET(&place, last_seq, m[n - 1].read.seq);
 		TRY(db_exec(c, f->move, &place));
 	}
 	return db_commit(c);
@@ -165,9 +202,9 @@ static err_t pass(struct follower *f)
 }
 
 /* Bisects around what cannot be applied.  An error: nothing further was, and the reading starts anew. */
-static err_t settle(struct follower *f, const struct read *r, size_t n)
+static err_t settle(struct follower *f, const struct mail *m, size_t n)
 {
-	err_t e = apply_all(f, fresh_ctx(f), r, n);
+	err_t e = apply_all(f, fresh_ctx(f), m, n);
 
 	if (e.code == ERR_none)
 		return OK;
@@ -180,9 +217,9 @@ static err_t settle(struct follower *f, const struct read *r, size_t n)
 	if (!poison || !db_is_up(f->db))
 		return e;
 	if (n == 1)
-		return pass_over(f, r);
-	TRY(settle(f, r, n / 2));
-	return settle(f, r + n / 2, n - n / 2);
+		return pass_over(f, &m->read);
+	TRY(settle(f, m, n / 2));
+	return settle(f, m + n / 2, n - n / 2);
 }
 
 /* ---- where it goes on ---- */
@@ -247,26 +284,34 @@ static bool is_open(struct follower *f)
 	return !f->away;
 }
 
+static int64_t patience(const struct follower *f)
+{
+	const int64_t left = f->gather_until - clock_mono();
+
+	return f->n == 0 ? AGAIN_MS * MS : left > 0 ? left : 0;
+}
+
 /* Waits a little for a first message, and takes what else is there.  False: reading starts anew. */
 static bool collect(struct follower *f)
 {
 	size_t bytes = 0;
 
 	for (int passed = 0; f->n < BATCH && bytes < BYTES && passed < PASSED;) {
-		struct read *r = &f->mail[f->n];
+		struct mail *m = &f->mail[f->n];
 
-		reader_next(f->reader, f->n == 0 ? AGAIN_MS * MS : 0, r);
-		if (r->what == READ_BROKEN)
+		reader_next(f->reader, patience(f), &m->read);
+		if (m->read.what == READ_BROKEN)
 			return false;
-		if (r->what != READ_MESSAGE)
+		if (m->read.what != READ_MESSAGE)
 			return true;
-		if (!is_followed(f, r)) {
-			f->passed = r->seq;
-			bus_free(r->msg);
+		m->row = row_of(f, &m->read);
+		if (m->row == NULL) {
+			f->passed = m->read.seq;
+			bus_free(m->read.msg);
 			passed++;
 			continue;
 		}
-		bytes += bus_body(r->msg).n;
+		bytes += bus_body(m->read.msg).n;
 		f->n++;
 	}
 	return true;
@@ -322,6 +367,7 @@ static void round_of(struct follower *f)
 	bool go_on = collect(f);
 
 	if (f->n > 0) {
+		f->gather_until = clock_mono() + GATHER_MS * MS;
 		if (settle(f, f->mail, f->n).code == ERR_none) {
 			metric_add(METRIC_follower_messages, NULL, (int64_t) f->n);
 			relay_wake(f->plan.relay);

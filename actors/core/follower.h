@@ -9,6 +9,8 @@
  * idempotent all the same (see facts.h).
  *
  * Facts that a domain does not follow cost it no transaction: the position passes them now and then.
+ * Where they come thick and fast, a transaction takes in what a quarter of a second brought, and facts of
+ * one kind are applied as one list.
  *
  * What the database refuses as data is told in the log and passed over; everything else is tried again
  * for ever.
@@ -28,17 +30,19 @@
 	F(T,   BODY, INT,   last_seq,       REQ, 0, INT64_MAX, -)
 MSG_DECLARE(follow_place, FOLLOW_PLACE)
 
-/* Applies facts of one kind, "booking.booked", in a transaction of its caller's; those it does not know
- * are none of its business. */
-typedef err_t follow_fn(struct ctx *, struct str fact, const struct facts *);
+/* What facts of one kind, "booking.booked", mean for a domain's own data; a table of them ends with NULL.
+ * They are applied in a transaction of the caller's, those of several messages at once, kind by kind. */
+struct followed {
+	const char *fact;
+	err_t     (*apply)(struct ctx *, const struct facts *);
+};
 /* Something small and bounded that is due every now and then, in a transaction of its own. */
 typedef err_t chore_fn(struct ctx *);
 
 struct plan_of_follower {
 	const char   *domain, *url;
 	const char   *redis;		/* "" or NULL: no cache */
-	follow_fn    *follow;
-	const char   *of;		/* only facts that begin so, "users."; NULL: all */
+	const struct followed *follows;
 	chore_fn     *chore;		/* NULL: none */
 	int           chore_s;
 	struct relay *relay;		/* woken after each transaction; NULL: there is none */

@@ -52,24 +52,23 @@ static const struct domain {
 	bool              (*start)(char *why);
 	const char         *facts;
 	void              (*on_facts)(struct cache *, struct ctx *, const struct facts *);
-	follow_fn          *follow;	/* what others' facts mean for its own data */
-	const char         *follows;	/* those that begin so; NULL: all */
+	const struct followed *follows;	/* what others' facts mean for its own data */
 	chore_fn           *chore;
 	int                 chore_s;
 } domains[DOMAINS] = {
 	{ .actor = &users_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true, .start = users_start,
 	  .facts = "healthmed.v1.events.users.>", .on_facts = users_facts,
-	  .follow = users_follow, .chore = users_chore, .chore_s = 1 },
+	  .follows = users_follows, .chore = users_chore, .chore_s = 1 },
 	{ .actor = &schedules_actor, .url = CONFIG_AGENDA_DATABASE_URL,
-	  .facts = "healthmed.v1.events.booking.>", .on_facts = schedules_facts },
+	  .facts = "healthmed.v1.events.booking.slots.>", .on_facts = schedules_facts },
 	{ .actor = &appointments_actor, .url = CONFIG_AGENDA_DATABASE_URL, .start = appointments_start },
 	{ .actor = &booking_actor, .url = CONFIG_AGENDA_DATABASE_URL, .mailbox = true,
-	  .follow = booking_follow, .follows = "users.", .chore = booking_chore, .chore_s = CHORES_S },
+	  .follows = booking_follows, .chore = booking_chore, .chore_s = CHORES_S },
 	{ .actor = &reviews_actor, .url = CONFIG_USERS_DATABASE_URL, .relay = true,
-	  .follow = reviews_follow, .chore = reviews_chore, .chore_s = REVIEWS_CHORE_S },
+	  .follows = reviews_follows, .chore = reviews_chore, .chore_s = REVIEWS_CHORE_S },
 	{ .actor = &reports_actor, .url = CONFIG_CLINICAL_DATABASE_URL, .relay = true },
 	{ .actor = &files_actor, .url = CONFIG_CLINICAL_DATABASE_URL, .start = files_start,
-	  .follow = files_follow, .chore = files_sweep, .chore_s = 5 },
+	  .follows = files_follows, .chore = files_sweep, .chore_s = 5 },
 };
 
 /* One domain of this process. */
@@ -203,11 +202,11 @@ static err_t start_followers(char *why)
 	for (struct room *r = house.room; r < house.room + house.nrooms; r++) {
 		const struct domain *d = r->domain;
 
-		if (d->follow != NULL && r->follower == NULL)
+		if (d->follows != NULL && r->follower == NULL)
 			TRY(follower_start(house.bus, &(struct plan_of_follower) {
 				.domain = d->actor->name, .url = config_text(d->url),
 				.redis = config_text(CONFIG_REDIS_URL),
-				.follow = d->follow, .of = d->follows, .chore = d->chore, .chore_s = d->chore_s,
+				.follows = d->follows, .chore = d->chore, .chore_s = d->chore_s,
 				.relay = r->relay }, &r->follower));
 	}
 	return OK;

@@ -514,32 +514,53 @@ static err_t files_reads(struct ctx *c, const struct files_reads_req *q, struct 
 
 /* ---- what others' facts mean here ---- */
 
-static err_t follow(struct ctx *c, struct str name, const struct fact *f)
+static err_t learn(struct ctx *c, const struct facts *f, bool live)
 {
-	const bool moved = str_eq(name, STR("booking.rescheduled"));
-	struct files_known k = { .set = { 0 } };
+	for (size_t i = 0; i < f->items.n; i++) {
+		const struct fact *told = &f->items.items[i];
+		struct files_known k = { .set = { 0 } };
 
-	if (!f->has.doctor_id)
-		return OK;
-	SET(&k, doctor_id, f->doctor_id);
-	if (str_eq(name, STR("users.erased")))
-		return db_exec(c, Q_files_end_doctor, &k);
-	SET(&k, appointment_id, f->id);
-	SET(&k, live, moved);
-	SET(&k, as_of, f->at);
-	TRY(db_exec(c, Q_files_learn, &k));
-	return db_exec(c, Q_files_end_former, &k);
-}
-
-err_t files_follow(struct ctx *c, struct str fact, const struct facts *f)
-{
-	static const char *const known[] = { "booking.rescheduled", "booking.cancelled", "users.erased" };
-
-	for (size_t k = 0; k < COUNT(known); k++)
-		for (size_t i = 0; i < f->items.n && str_eq(fact, str_of(known[k])); i++)
-			TRY(follow(c, fact, &f->items.items[i]));
+		if (!told->has.doctor_id)
+			continue;
+		SET(&k, doctor_id, told->doctor_id);
+		SET(&k, appointment_id, told->id);
+		SET(&k, live, live);
+		SET(&k, as_of, told->at);
+		TRY(db_exec(c, Q_files_learn, &k));
+		TRY(db_exec(c, Q_files_end_former, &k));
+	}
 	return OK;
 }
+
+static err_t follow_moved(struct ctx *c, const struct facts *f)
+{
+	return learn(c, f, true);
+}
+
+static err_t follow_cancelled(struct ctx *c, const struct facts *f)
+{
+	return learn(c, f, false);
+}
+
+static err_t follow_erased(struct ctx *c, const struct facts *f)
+{
+	struct files_known k = { .set = { 0 } };
+
+	for (size_t i = 0; i < f->items.n; i++) {
+		if (!f->items.items[i].has.doctor_id)
+			continue;
+		SET(&k, doctor_id, f->items.items[i].doctor_id);
+		TRY(db_exec(c, Q_files_end_doctor, &k));
+	}
+	return OK;
+}
+
+const struct followed files_follows[] = {
+	{ "booking.rescheduled", follow_moved },
+	{ "booking.cancelled",   follow_cancelled },
+	{ "users.erased",        follow_erased },
+	{ NULL, NULL }
+};
 
 err_t files_sweep(struct ctx *c)
 {

@@ -18,7 +18,7 @@
 #include "actors/core/follower.h"
 
 bool  files_start(char *why);	/* keys and stores; false, with one line in why (256 bytes) */
-err_t files_follow(struct ctx *, struct str fact, const struct facts *) MUST_CHECK;
+extern const struct followed files_follows[];
 /* Files that were removed or never finished, their objects first; and old keys of requests. */
 err_t files_sweep(struct ctx *) MUST_CHECK;
 #endif

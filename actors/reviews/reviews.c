@@ -180,12 +180,17 @@ static err_t forget(struct ctx *c, const struct facts *erased)
 	return OK;
 }
 
-err_t reviews_follow(struct ctx *c, struct str fact, const struct facts *f)
+static err_t follow_given(struct ctx *c, const struct facts *f)
 {
-	if (str_eq(fact, STR("reviews.given")))
-		return count(c);
-	return str_eq(fact, STR("users.erased")) ? forget(c, f) : OK;
+	(void) f;
+	return count(c);
 }
+
+const struct followed reviews_follows[] = {
+	{ "reviews.given", follow_given },
+	{ "users.erased",  forget },
+	{ NULL, NULL }
+};
 
 err_t reviews_chore(struct ctx *c)
 {

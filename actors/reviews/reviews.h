@@ -6,7 +6,7 @@
 enum { REVIEWS_CHORE_S = 10 };
 
 /* A review that was given is counted; who has gone takes the words along. */
-follow_fn reviews_follow;
+extern const struct followed reviews_follows[];
 /* Counts what no fact has told of: a stream may have been made anew before it was read. */
 chore_fn reviews_chore;
 #endif

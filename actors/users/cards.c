@@ -1,8 +1,7 @@
 /*
  * cards.c - see cards.h.  Must not know who asks.
  *
- * A message of facts is applied by one or two statements, however many it holds: bookings come by the
- * thousand.
+ * Facts are applied by one or two statements, however many they are: bookings come by the thousand.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,20 +87,13 @@ static err_t follow_rated(struct ctx *c, const struct facts *f)
 	return changed(c, Q_users_fact_rated, f);
 }
 
-err_t users_follow(struct ctx *c, struct str fact, const struct facts *f)
-{
-	static const struct { const char *fact; err_t (*apply)(struct ctx *, const struct facts *); } known[] = {
-		{ "booking.slots",       follow_slots },
-		{ "booking.booked",      follow_met },
-		{ "booking.rescheduled", follow_met },
-		{ "reviews.rated",       follow_rated },
-	};
-
-	for (size_t i = 0; i < COUNT(known); i++)
-		if (str_eq(fact, str_of(known[i].fact)))
-			return known[i].apply(c, f);
-	return OK;
-}
+const struct followed users_follows[] = {
+	{ "booking.slots",       follow_slots },
+	{ "booking.booked",      follow_met },
+	{ "booking.rescheduled", follow_met },
+	{ "reviews.rated",       follow_rated },
+	{ NULL, NULL }
+};
 
 err_t users_chore(struct ctx *c)
 {

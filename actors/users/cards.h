@@ -5,8 +5,7 @@
  */
 #ifndef ACTORS_USERS_CARDS_H
 #define ACTORS_USERS_CARDS_H
-#include "actors/core/cache.h"
-#include "broker/msg/facts.h"
+#include "actors/core/follower.h"
 
 #define USERS_ID(F, T)                                               \
 	F(T, BODY, INT,  id,    REQ, 1, INT64_MAX, -)
@@ -15,8 +14,8 @@
 MSG_DECLARE(users_id,  USERS_ID)
 MSG_DECLARE(users_ids, USERS_IDS)
 
-/* Free slots, ratings and first appointments become what facts say (a follow_fn). */
-err_t users_follow(struct ctx *, struct str fact, const struct facts *) MUST_CHECK;
+/* Free slots, ratings and first appointments become what facts say. */
+extern const struct followed users_follows[];
 /* Next slots that have begun are followed by the ones after them, and old slots go (a chore_fn). */
 err_t users_chore(struct ctx *) MUST_CHECK;
 

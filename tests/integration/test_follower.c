@@ -18,15 +18,13 @@ static atomic_int outages;	/* so many times the fact OUTAGE finds the database a
 static atomic_int chores;
 static int told;		/* facts of the kind that is applied, POISON left out */
 
-static err_t note(struct ctx *c, struct str fact, const struct facts *f)
+static err_t note(struct ctx *c, const struct facts *f)
 {
 	struct outbox_row row = { .set = { 0 } };
 
 	for (size_t i = 0; i < f->items.n; i++) {
 		const int64_t id = f->items.items[i].id;
 
-		if (!str_eq(fact, STR("booking.tried")))
-			continue;
 		if (id == OUTAGE && atomic_fetch_sub(&outages, 1) > 0)
 			return refuse(c, ERR_unavailable, "as if the database were away");
 		SET(&row, letters, STR("x"));
@@ -35,6 +33,8 @@ static err_t note(struct ctx *c, struct str fact, const struct facts *f)
 	}
 	return OK;
 }
+
+static const struct followed tried[] = { { "booking.tried", note }, { NULL, NULL } };
 
 static err_t sweep(struct ctx *c)
 {
@@ -94,18 +94,13 @@ static void tell(const char *subject, int64_t first, size_t n)
 	assert_err(stream_publish(c, bus, subject, NULL, &(struct headers) { .n = 0 }, body), none);
 }
 
-static struct follower *follow_only(struct bus *b, const char *of)
+static struct follower *follow(struct bus *b)
 {
 	struct follower *f = NULL;
 
 	assert_err(follower_start(b, &(struct plan_of_follower) { .domain = "users", .url = postgres_url,
-		.follow = note, .of = of, .chore = sweep, .chore_s = 1 }, &f), none);
+		.follows = tried, .chore = sweep, .chore_s = 1 }, &f), none);
 	return f;
-}
-
-static struct follower *follow(struct bus *b)
-{
-	return follow_only(b, NULL);
 }
 
 static bool applied(int n)
@@ -148,7 +143,7 @@ TEST(what_is_not_followed_costs_no_transaction_and_is_not_read_again)
 
 	begin();
 
-	struct follower *f = follow_only(bus, "booking.tried");
+	struct follower *f = follow(bus);
 
 	tell("healthmed.v1.events.booking.tried.1", 1, 1);
 	assert_true(WAIT(applied(1), 20));

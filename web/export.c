@@ -2,16 +2,16 @@
  * export.c - all that the house keeps about its caller, as one JSON document (LGPD, article 18): what the
  * users domain says of the account, and every list of one's own, page after page.
  *
- * Must not know a field of what it copies.
+ * Must not know a field of what it copies, nor hold more of it than a page: what is too long for one piece
+ * goes out while the rest is asked for.  When that fails, the document has no end, and is none.
  */
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "broker/base/clock.h"
 #include "web/job.h"
 
-enum { PAGE = 100, CURSOR = 65 };
+enum { PAGE = 100, CURSOR = 65, PIECE = 64 << 10 };
 #define NONE CALL_COUNT
 #define ALL  (ROLE_PATIENT | ROLE_DOCTOR)
 
@@ -26,36 +26,47 @@ static const struct part {
 	{ "patients",     ROLE_DOCTOR,  CALL_users_my_patients,     NONE,              NULL },
 	{ "schedules",    ROLE_DOCTOR,  CALL_schedules_list,        NONE,              NULL },
 	{ "appointments", ALL,          CALL_appointments_list,     NONE,              NULL },
+	{ "moves",        ALL,          CALL_appointments_moves,    NONE,              NULL },
 	{ "requests",     ALL,          CALL_appointments_requests, NONE,              NULL },
 	{ "reviews",      ALL,          CALL_reviews_mine,          NONE,              NULL },
 	{ "reports",      ALL,          CALL_reports_versions,      CALL_reports_mine, "report_id" },
 	{ "files",        ROLE_PATIENT, CALL_files_list,            NONE,              NULL },
 	{ "grants",       ROLE_PATIENT, CALL_files_grants,          CALL_files_list,   "file_id" },
-	{ "accesses",     ROLE_PATIENT, CALL_reports_accesses,      NONE,              NULL },
+	{ "grants_held",  ROLE_DOCTOR,  CALL_files_held,            NONE,              NULL },
+	{ "accesses",     ALL,          CALL_reports_accesses,      NONE,              NULL },
 };
 
-/* The document, in a room. */
-struct sheet { char *p; size_t n; bool full; };
+/* The document: what of it has not gone out yet. */
+struct sheet { struct job *j; char *p; size_t n; char last; };
 
-static void put(struct sheet *s, const char *p, size_t n)
+static err_t flush(struct sheet *s)
 {
-	s->full |= n > ROOM_SIZE - s->n;
-	if (s->full)
-		return;
-	memcpy(s->p + s->n, p, n);
-	s->n += n;
+	const struct str piece = { s->p, s->n };
+
+	s->n = 0;
+	return http_piece(s->j->q, s->j->a, piece);
 }
 
-static void put_text(struct sheet *s, const char *text)
+static err_t put(struct sheet *s, struct str text)
 {
-	put(s, text, strlen(text));
+	if (text.n == 0)
+		return OK;
+	s->last = text.p[text.n - 1];
+	if (text.n > PIECE - s->n)
+		TRY(flush(s));
+	if (text.n > PIECE)
+		return http_piece(s->j->q, s->j->a, text);
+	memcpy(s->p + s->n, text.p, text.n);
+	s->n += text.n;
+	return OK;
 }
 
-/* A comma, unless what stands before begins something. */
-static void put_comma(struct sheet *s)
+/* With a comma before it, unless it is the first of its list. */
+static err_t put_next(struct sheet *s, struct str text)
 {
-	if (s->n > 0 && s->p[s->n - 1] != '[')
-		put_text(s, ",");
+	if (s->last != '[')
+		TRY(put(s, STR(",")));
+	return put(s, text);
 }
 
 /* ---- lists ---- */
@@ -92,36 +103,36 @@ static err_t turn(struct job *j, struct place *at, void **page)
 }
 
 /* All its items; a page's memory is given back, so that the longest list needs no more than one. */
-static err_t put_list(struct job *j, struct sheet *s, enum call_id list, const char *by, int64_t id)
+static err_t put_list(struct sheet *s, enum call_id list, const char *by, int64_t id)
 {
+	struct job *j = s->j;
 	struct place at = { .list = list, .by = by, .id = id };
 	const size_t mark = j->c->mem->used;
 
-	put_text(s, "[");
+	TRY(put(s, STR("[")));
 	do {
 		struct str array;
 		void *page;
 
 		TRY(turn(j, &at, &page));
 		TRY(page_items(j, call[list].rep, page, &array));
-		if (array.n > 2) {
-			put_comma(s);
-			put(s, array.p + 1, array.n - 2);
-		}
+		if (array.n > 2)
+			TRY(put_next(s, (struct str) { array.p + 1, array.n - 2 }));
 		arena_back(j->c->mem, mark);
-	} while (at.more && !s->full);
-	put_text(s, "]");
-	return OK;
+	} while (at.more);
+	return put(s, STR("]"));
 }
 
-static err_t put_lists(struct job *j, struct sheet *s, const struct part *p)
+/* Those of each item of another list. */
+static err_t put_lists(struct sheet *s, const struct part *p)
 {
+	struct job *j = s->j;
 	const struct field *items = field_named(call[p->of].rep, "items", K_LIST);
 	const struct field *id = field_named(items->of.msg, "id", K_INT);
 	struct place at = { .list = p->of };
 	const size_t mark = j->c->mem->used;
 
-	put_text(s, "[");
+	TRY(put(s, STR("[")));
 	do {
 		struct { const char *items; size_t n; } list;
 		char head[96];
@@ -129,50 +140,49 @@ static err_t put_lists(struct job *j, struct sheet *s, const struct part *p)
 
 		TRY(turn(j, &at, &page));
 		memcpy(&list, (const char *) page + items->off, sizeof list);
-		for (size_t i = 0; i < list.n && !s->full; i++) {
+		for (size_t i = 0; i < list.n; i++) {
 			const int64_t of = field_int(list.items + i * items->of.msg->size, id);
 
 			(void) snprintf(head, sizeof head, "{\"%s\":%" PRId64 ",\"items\":", p->by, of);
-			put_comma(s);
-			put_text(s, head);
-			TRY(put_list(j, s, p->list, p->by, of));
-			put_text(s, "}");
+			TRY(put_next(s, str_of(head)));
+			TRY(put_list(s, p->list, p->by, of));
+			TRY(put(s, STR("}")));
 		}
 		arena_back(j->c->mem, mark);
-	} while (at.more && !s->full);
-	put_text(s, "]");
-	return OK;
+	} while (at.more);
+	return put(s, STR("]"));
+}
+
+static err_t put_part(struct sheet *s, const struct part *p)
+{
+	char name[48];
+
+	(void) snprintf(name, sizeof name, ",\"%s\":", p->name);
+	TRY(put(s, str_of(name)));
+	return p->of == NONE ? put_list(s, p->list, NULL, 0) : put_lists(s, p);
 }
 
 err_t export(struct job *j)
 {
-	struct sheet s = { .n = 0 };
+	struct sheet s = { .j = j, .p = arena_alloc(j->c->mem, PIECE) };
 	struct str head;
 	void *rep;
 
-	TRY(room_take(j->c, &j->a->room));
-	s.p = j->a->room;
+	if (s.p == NULL)
+		return refuse(j->c, ERR_too_large, "no room for a document");
 	j->c->deadline = clock_mono() + READ_DEADLINE;
 	TRY(ask(j, j->call, j->req, NULL, &rep));
 	TRY(msg_to_json(j->c, j->call->rep, rep, &head));
-	put(&s, head.p, head.n - 1);		/* its last brace comes at the end */
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-		if (!(parts[i].who & j->c->role))
-			continue;
-		put_text(&s, ",\"");
-		put_text(&s, parts[i].name);
-		put_text(&s, "\":");
-		if (parts[i].of == NONE)
-			TRY(put_list(j, &s, parts[i].list, NULL, 0));
-		else
-			TRY(put_lists(j, &s, &parts[i]));
-	}
-	put_text(&s, "}");
-	if (s.full)
-		return refuse(j->c, ERR_too_large, "an export of more than %d bytes", ROOM_SIZE);
 	j->a->status = j->m.route->ok;
 	j->a->type = "application/json";
-	j->a->body = (struct str) { s.p, s.n };
 	http_put(j->a, "Content-Disposition", "attachment; filename=\"healthmed-export.json\"");
+	TRY(put(&s, (struct str) { head.p, head.n - 1 }));	/* its last brace comes at the end */
+	for (size_t i = 0; i < COUNT(parts); i++)
+		if (parts[i].who & j->c->role)
+			TRY(put_part(&s, &parts[i]));
+	TRY(put(&s, STR("}")));
+	if (j->a->begun)
+		return flush(&s);
+	j->a->body = (struct str) { s.p, s.n };
 	return OK;
 }

@@ -477,10 +477,14 @@ static void tell(struct job *j, err_t e)
 void handle(void *of, struct http_request *q, struct http_answer *a)
 {
 	struct job j = { .g = of, .q = q, .a = a, .c = &q->c };
+
+	cors_write(q, j.g->origins, a);
 	const err_t e = answer(&j);
 
-	if (e.code)
+	a->whole = e.code == ERR_none;
+	if (e.code && !a->begun)
 		problem_write(j.c, e, j.after_s, a);
-	cors_write(q, j.g->origins, a);
+	else if (e.code)
+		a->status = err_info[e.code].http;	/* to the log: the client sees that the rest is missing */
 	tell(&j, e);
 }

@@ -297,38 +297,119 @@ static const char *date(struct seat *s)
 	return s->date;
 }
 
+static bool has_body(const struct http_answer *a)
+{
+	return a->status != 204 && a->status != 304;
+}
+
+static bool is_head(const struct http_request *q)
+{
+	return str_eq(q->method, STR("HEAD"));
+}
+
+/* A client of HTTP/1.0 knows no chunks: to that, a body ends with the connection. */
+static bool in_chunks(const struct http_request *q)
+{
+	return strcmp(mg_get_request_info(q->conn)->http_version, "1.1") == 0;
+}
+
+/* Status line and headers; nothing when those do not fit. */
+static void put_head(struct seat *s, const struct http_request *q, const struct http_answer *a, struct buf *b)
+{
+	b->full |= a->head.full;
+	buf_fmt(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", a->status, reason(a->status), date(s));
+	if (a->type != NULL && has_body(a))
+		buf_fmt(b, "Content-Type: %s\r\n", a->type);
+	if (a->begun)
+		buf_fmt(b, "%s", in_chunks(q) ? "Transfer-Encoding: chunked\r\n" : "");
+	else if (has_body(a))
+		buf_fmt(b, "Content-Length: %zu\r\n", a->body.n);
+	buf_fmt(b, "X-Request-Id: %s\r\n", q->c.trace);
+	buf_fmt(b, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s",
+		q->close ? "Connection: close\r\n" : "");
+	buf_put(b, a->head.p, a->head.n);
+	buf_put(b, "\r\n", 2);
+}
+
+static bool send_all(struct http_request *q, const char *p, size_t n)
+{
+	return mg_write(q->conn, p, n) == (int) n;
+}
+
+/* One chunk; an empty one is the end. */
+static bool send_chunk(struct http_request *q, struct str piece)
+{
+	char size[20];
+	const int n = snprintf(size, sizeof size, "%zx\r\n", piece.n);
+
+	return send_all(q, size, (size_t) n) && send_all(q, piece.p, piece.n) && send_all(q, "\r\n", 2);
+}
+
+static bool send_piece(struct http_request *q, struct str piece)
+{
+	if (is_head(q))
+		return true;
+	return in_chunks(q) ? send_chunk(q, piece) : send_all(q, piece.p, piece.n);
+}
+
+static err_t send_head(struct seat *s, struct http_request *q, struct http_answer *a)
+{
+	const struct http *h = mg_get_request_info(q->conn)->user_data;
+	const size_t mark = q->c.mem->used;
+	struct buf b = { .mem = q->c.mem };
+
+	q->close |= atomic_load_explicit(&h->closing, memory_order_relaxed);
+	a->begun = true;
+	put_head(s, q, a, &b);
+	a->begun = !b.full;
+	if (b.full)
+		return refuse(&q->c, ERR_too_large, "no room for a head");
+	const bool sent = send_all(q, b.p, b.n);
+
+	arena_back(q->c.mem, mark);
+	return sent ? OK : refuse(&q->c, ERR_unavailable, "the client has gone");
+}
+
+err_t http_piece(struct http_request *q, struct http_answer *a, struct str piece)
+{
+	struct seat *s = mg_get_thread_pointer(q->conn);
+
+	if (!a->begun)
+		TRY(send_head(s, q, a));
+	hurry(s, clock_mono() + FILE_DEADLINE, true);
+	const bool sent = piece.n == 0 || send_piece(q, piece);
+
+	hurry(s, 0, false);
+	return sent ? OK : refuse(&q->c, ERR_unavailable, "the client has gone");
+}
+
+/* Or not: whoever reads sees the end missing. */
+static void end_pieces(struct http_request *q, const struct http_answer *a)
+{
+	const bool ended = a->whole && (is_head(q) || !in_chunks(q) || send_all(q, "0\r\n\r\n", 5));
+
+	if (!ended || q->close)
+		mg_disable_keep_alive(q->conn);
+}
+
 /* Status line, headers and body in one piece, so that they are one write; a large body is not worth
  * a copy. */
 static void send_answer(struct seat *s, struct http_request *q, struct http_answer *a)
 {
-	const bool bodiless = a->status == 204 || a->status == 304;
-	const bool sent = !bodiless && !str_eq(q->method, STR("HEAD"));
+	const bool sent = has_body(a) && !is_head(q);
 	const size_t apart = sent && a->body.n > LARGE ? a->body.n : 0;
 	struct buf b = { .mem = q->c.mem };
 	char small[REFUSED_HEAD];
 
-	if (!a->head.full) {
-		buf_fmt(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", a->status, reason(a->status),
-			date(s));
-		if (a->type != NULL && !bodiless)
-			buf_fmt(&b, "Content-Type: %s\r\n", a->type);
-		if (!bodiless)
-			buf_fmt(&b, "Content-Length: %zu\r\n", a->body.n);
-		buf_fmt(&b, "X-Request-Id: %s\r\n", q->c.trace);
-		buf_fmt(&b, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s",
-			q->close ? "Connection: close\r\n" : "");
-		buf_put(&b, a->head.p, a->head.n);
-		buf_put(&b, "\r\n", 2);
-		if (sent && apart == 0)
-			buf_put(&b, a->body.p, a->body.n);
-	}
+	put_head(s, q, a, &b);
+	if (sent && apart == 0)
+		buf_put(&b, a->body.p, a->body.n);
 	if (q->close)
 		mg_disable_keep_alive(q->conn);
-	if (!b.full && !a->head.full) {
+	if (!b.full) {
 		if (apart > 0)
 			hurry(s, clock_mono() + FILE_DEADLINE, true);
-		if (mg_write(q->conn, b.p, b.n) != (int) b.n ||
-		    (apart > 0 && mg_write(q->conn, a->body.p, apart) != (int) apart))
+		if (!send_all(q, b.p, b.n) || (apart > 0 && !send_all(q, a->body.p, apart)))
 			mg_disable_keep_alive(q->conn);
 		if (apart > 0)
 			hurry(s, 0, false);
@@ -413,7 +494,10 @@ static int on_request(struct mg_connection *conn)
 	}
 	finish_body(&q);
 	q.close |= atomic_load_explicit(&h->closing, memory_order_relaxed);
-	send_answer(s, &q, &a);
+	if (a.begun)
+		end_pieces(&q, &a);
+	else
+		send_answer(s, &q, &a);
 	room_give(a.room);
 	linger(&q);
 	(void) pthread_mutex_lock(&s->lock);

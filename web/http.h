@@ -28,6 +28,7 @@ struct http_answer {
 	const char *type;		/* Content-Type; NULL: no body */
 	struct str  body;
 	char       *room;		/* where a large body lies: of room.h, given back afterwards; or NULL */
+	bool        begun, whole;	/* by http_piece: its head has gone; and the last piece */
 	struct buf  head;		/* further headers, through http_put */
 };
 
@@ -47,6 +48,10 @@ struct str   http_headers(struct http_request *, const char *name);
 err_t        http_body(struct http_request *, size_t max, struct str *) MUST_CHECK;
 /* The same into a room of the caller's, and a minute may pass. */
 err_t        http_upload(struct http_request *, char *room, size_t max, struct str *) MUST_CHECK;
+/* A piece of a body that nobody knows the end of.  With the first goes the head, and can not be taken back:
+ * an answer that has begun and does not become whole is cut off, so that its client sees it.  Not OK: the
+ * client has gone. */
+err_t        http_piece(struct http_request *, struct http_answer *, struct str) MUST_CHECK;
 /* One more header of the answer; the value has no line break (what has is left out). */
 void         http_put(struct http_answer *, const char *name, const char *fmt, ...) PRINTF(3, 4);
 #endif

@@ -1,5 +1,5 @@
 /*
- * room.h - a few large rooms for what is larger than a request's arena: a file on its way, an export.
+ * room.h - a few large rooms for what is larger than a request's arena: files on their way.
  *
  * Their number is the limit of what a gateway carries at the same time; who finds none comes again, and
  * nobody has so many that others find none.  They are mapped once, and a room that is given back costs no

@@ -22,6 +22,11 @@
 	F(T, BODY, TIME, after_time,     REQ, 0, TIME_MAX,  -)        \
 	F(T, BODY, INT,  after_id,       REQ, 0, INT64_MAX, -)        \
 	F(T, BODY, INT,  rows,           REQ, 1, PAGE_MAX + 1, -)
+#define APPOINTMENTS_MOVES_SPAN(F, T)                                 \
+	F(T, BODY, INT,  user_id,        REQ, 1, INT64_MAX, -)        \
+	F(T, BODY, INT,  after_batch,    REQ, 0, INT64_MAX, -)        \
+	F(T, BODY, INT,  after_seq,      REQ, 0, INT64_MAX, -)        \
+	F(T, BODY, INT,  rows,           REQ, 1, PAGE_MAX + 1, -)
 #define APPOINTMENTS_PAIR(F, T)                                       \
 	F(T, BODY, INT,  patient_id,     REQ, 1, INT64_MAX, -)        \
 	F(T, BODY, INT,  doctor_id,      REQ, 1, INT64_MAX, -)
@@ -38,11 +43,13 @@
 	F(T, BODY, TIME, decided_at,     REQ, 0, TIME_MAX,  -)
 MSG_DECLARE(appointments_key,         APPOINTMENTS_KEY)
 MSG_DECLARE(appointments_span,        APPOINTMENTS_SPAN)
+MSG_DECLARE(appointments_moves_span,  APPOINTMENTS_MOVES_SPAN)
 MSG_DECLARE(appointments_pair,        APPOINTMENTS_PAIR)
 MSG_DECLARE(appointments_request_key, APPOINTMENTS_REQUEST_KEY)
 MSG_DECLARE(appointments_request_row, APPOINTMENTS_REQUEST_ROW)
 MSG_DEFINE(appointments_key,         APPOINTMENTS_KEY)
 MSG_DEFINE(appointments_span,        APPOINTMENTS_SPAN)
+MSG_DEFINE(appointments_moves_span,  APPOINTMENTS_MOVES_SPAN)
 MSG_DEFINE(appointments_pair,        APPOINTMENTS_PAIR)
 MSG_DEFINE(appointments_request_key, APPOINTMENTS_REQUEST_KEY)
 MSG_DEFINE(appointments_request_row, APPOINTMENTS_REQUEST_ROW)
@@ -165,6 +172,31 @@ static err_t appointments_requests(struct ctx *c, const struct appointments_requ
 
 	a->has.next = 1;
 	return page_after(c, last->requested_at, last->position, &a->next);
+}
+
+/* A batch and a position in the log, in the order in which moves were decided. */
+static err_t appointments_moves(struct ctx *c, const struct appointments_moves_req *q,
+				struct appointments_moves_rep *a)
+{
+	struct appointments_moves_span span = { .set = { 0 } };
+	struct page page;
+
+	TRY(page_open(c, q->limit, q->has.cursor ? q->cursor : (struct str) { 0 }, &page));
+	SET(&span, user_id, c->user);
+	SET(&span, after_batch, page.after_time);
+	SET(&span, after_seq, page.after_id);
+	SET(&span, rows, page.rows);
+	TRY(db_list(c, c->role == ROLE_DOCTOR ? Q_appointments_moves_of_doctor : Q_appointments_moves_of_patient,
+		    &span, &a->items.items, &a->items.n));
+	a->has.items = 1;
+	a->null.next = !page_cut(&page, &a->items.n);
+	if (a->null.next)
+		return OK;
+
+	const struct appointments_move *last = &a->items.items[a->items.n - 1];
+
+	a->has.next = 1;
+	return page_after(c, last->left_batch, last->left_position, &a->next);
 }
 
 /* The key of a row may have come back with another doctor or body: that was rejected. */

@@ -479,6 +479,24 @@ static err_t files_grants(struct ctx *c, const struct files_grants_req *q, struc
 	return page_after(c, last->created_at, last->id, &a->next);
 }
 
+static err_t files_held(struct ctx *c, const struct files_held_req *q, struct files_held_rep *a)
+{
+	struct files_span s = { .set = { 0 } };
+	struct page page;
+
+	TRY(open_span(c, q->limit, q->has.cursor, q->cursor, &page, &s));
+	TRY(db_list(c, Q_files_held, &s, &a->items.items, &a->items.n));
+	a->has.items = 1;
+	a->null.next = !page_cut(&page, &a->items.n);
+	if (a->null.next)
+		return OK;
+
+	const struct files_holding *last = &a->items.items[a->items.n - 1];
+
+	a->has.next = 1;
+	return page_after(c, last->created_at, last->id, &a->next);
+}
+
 static err_t files_revoke(struct ctx *c, const struct files_revoke_req *q, struct files_done *a)
 {
 	struct files_revoked r = { .set = { 0 } };

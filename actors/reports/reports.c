@@ -220,7 +220,8 @@ static err_t reports_accesses(struct ctx *c, const struct reports_accesses_req *
 	struct page page;
 
 	TRY(open_after(c, q->limit, q->has.cursor ? q->cursor : (struct str) { 0 }, &page, &span));
-	TRY(db_list(c, Q_reports_accesses, &span, &a->items.items, &a->items.n));
+	TRY(db_list(c, c->role == ROLE_DOCTOR ? Q_reports_accesses_by : Q_reports_accesses_to, &span,
+		    &a->items.items, &a->items.n));
 	a->has.items = 1;
 	a->null.next = !page_cut(&page, &a->items.n);
 	if (a->null.next)

@@ -42,7 +42,7 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   QUERY, TIME, to,               OPT, 0, TIME_MAX,  -)               \
 	F(T,   QUERY, INT,  limit,            OPT, 1, 100,       -)               \
 	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
-/* Requests of one's own that were decided, for the export; what was booked is in the appointments. */
+/* Requests of one's own that were decided; for the export. */
 #define APPOINTMENTS_DECIDED(F, T)                                                \
 	F(T,   BODY,  ENUM, status,           REQ, 0, 0, request_status)          \
 	F(T,   BODY,  TEXT, code,             OPT, 1, 64,        -)               \
@@ -57,6 +57,23 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
 #define APPOINTMENTS_REQUESTS_REP(F, T)                                           \
 	F(T,   BODY,  LIST, items,            REQ, 0, 100, appointments_decided)  \
+	F(T,   BODY,  TEXT, next,             OPT, 1, 64,        -)
+/* Slots that one's appointments left for others; for the export.  Positions are those of the requests. */
+#define APPOINTMENTS_MOVE(F, T)                                                   \
+	F(T,   BODY,  INT,  appointment_id,   REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  schedule_id,      REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  patient_id,       REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  doctor_id,        REQ, 1, INT64_MAX, -)               \
+	F(T,   BODY,  TIME, date_time,        REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY,  INT,  duration_minutes, REQ, 1, 1440,      -)               \
+	F(T,   BODY,  INT,  taken_position,   REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  left_position,    REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY,  INT,  left_batch,       REQ, 0, INT64_MAX, -)
+#define APPOINTMENTS_MOVES_REQ(F, T)                                              \
+	F(T,   QUERY, INT,  limit,            OPT, 1, 100,       -)               \
+	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
+#define APPOINTMENTS_MOVES_REP(F, T)                                              \
+	F(T,   BODY,  LIST, items,            REQ, 0, 100, appointments_move)     \
 	F(T,   BODY,  TEXT, next,             OPT, 1, 64,        -)
 #define APPOINTMENTS_LOCATE_REQ(F, T)                                             \
 	F(T,   OURS,  INT,  id,               REQ, 1, INT64_MAX, -)
@@ -94,6 +111,9 @@ MSG_DECLARE(appointments_list_req,      APPOINTMENTS_LIST_REQ)
 MSG_DECLARE(appointments_decided,      APPOINTMENTS_DECIDED)
 MSG_DECLARE(appointments_requests_req, APPOINTMENTS_REQUESTS_REQ)
 MSG_DECLARE(appointments_requests_rep, APPOINTMENTS_REQUESTS_REP)
+MSG_DECLARE(appointments_move,         APPOINTMENTS_MOVE)
+MSG_DECLARE(appointments_moves_req,    APPOINTMENTS_MOVES_REQ)
+MSG_DECLARE(appointments_moves_rep,    APPOINTMENTS_MOVES_REP)
 MSG_DECLARE(appointments_locate_req,    APPOINTMENTS_LOCATE_REQ)
 MSG_DECLARE(appointments_locate_rep,    APPOINTMENTS_LOCATE_REP)
 MSG_DECLARE(appointments_concluded_req, APPOINTMENTS_CONCLUDED_REQ)
@@ -108,6 +128,7 @@ MSG_DECLARE(appointments_request_rep,   APPOINTMENTS_REQUEST_REP)
 	X(appointments, get,       appointments_appointment,   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, list,      appointments_page,          ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, requests,  appointments_requests_rep,  ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
+	X(appointments, moves,     appointments_moves_rep,     ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, locate,    appointments_locate_rep,    ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \
 	X(appointments, concluded, appointments_concluded_rep, ROLE_PATIENT,               TX_READ,    REQUEST, -)       \
 	X(appointments, calendar,  document,                   ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)       \

@@ -119,6 +119,20 @@ extern const char *const files_action_names[];
 	F(T,   PATH,  INT,   file_id,        REQ, 1, INT64_MAX, -)                    \
 	F(T,   QUERY, INT,   limit,          OPT, 1, 100,       -)                    \
 	F(T,   QUERY, TEXT,  cursor,         OPT, 1, 64,        -)
+/* What a doctor may read, or might until lately; for the export. */
+#define FILES_HOLDING(F, T)                                                           \
+	F(T,   BODY,  INT,   id,             REQ, 1, INT64_MAX, -)                    \
+	F(T,   BODY,  INT,   file_id,        REQ, 1, INT64_MAX, -)                    \
+	F(T,   BODY,  INT,   patient_id,     REQ, 1, INT64_MAX, -)                    \
+	F(T,   BODY,  INT,   appointment_id, REQ, 1, INT64_MAX, -)                    \
+	F(T,   BODY,  TIME,  expires_at,     REQ, 0, TIME_MAX,  -)                    \
+	F(T,   BODY,  TIME,  created_at,     REQ, 0, TIME_MAX,  -)
+#define FILES_HELD_REQ(F, T)                                                          \
+	F(T,   QUERY, INT,   limit,          OPT, 1, 100,       -)                    \
+	F(T,   QUERY, TEXT,  cursor,         OPT, 1, 64,        -)
+#define FILES_HELD_REP(F, T)                                                          \
+	F(T,   BODY,  LIST,  items,          REQ, 0, 100, files_holding)              \
+	F(T,   BODY,  TEXT,  next,           OPT, 1, 64,        -)
 #define FILES_REVOKE_REQ(F, T)                                                        \
 	F(T,   PATH,  INT,   file_id,        REQ, 1, INT64_MAX, -)                    \
 	F(T,   PATH,  INT,   access_id,      REQ, 1, INT64_MAX, -)
@@ -160,6 +174,9 @@ MSG_DECLARE(files_term,        FILES_TERM)
 MSG_DECLARE(files_grant_req,   FILES_GRANT_REQ)
 MSG_DECLARE(files_replace_req, FILES_REPLACE_REQ)
 MSG_DECLARE(files_grants_req,  FILES_GRANTS_REQ)
+MSG_DECLARE(files_holding,     FILES_HOLDING)
+MSG_DECLARE(files_held_req,    FILES_HELD_REQ)
+MSG_DECLARE(files_held_rep,    FILES_HELD_REP)
 MSG_DECLARE(files_revoke_req,  FILES_REVOKE_REQ)
 MSG_DECLARE(files_seen,        FILES_SEEN)
 MSG_DECLARE(files_readers,     FILES_READERS)
@@ -179,6 +196,7 @@ MSG_DECLARE(files_reads_req,   FILES_READS_REQ)
 	X(files, grant,   files_access,  ROLE_PATIENT,               TX_WRITE,   LOCATED,  -) \
 	X(files, replace, files_granted, ROLE_PATIENT,               TX_WRITE,   LOCATED,  -) \
 	X(files, grants,  files_granted, ROLE_PATIENT,               TX_READ,    LOCATED,  -) \
+	X(files, held,    files_held_rep, ROLE_DOCTOR,               TX_READ,    REQUEST,  -) \
 	X(files, revoke,  files_done,    ROLE_PATIENT,               TX_WRITE,   REQUEST,  -) \
 	X(files, reads,   files_readers, ROLE_PATIENT,               TX_READ,    REQUEST,  -)
 #endif

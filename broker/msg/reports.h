@@ -31,12 +31,13 @@
 	F(T,   OURS,  INT,   report_id,      REQ, 1, INT64_MAX, -)               \
 	F(T,   QUERY, INT,   limit,          OPT, 1, 100,       -)               \
 	F(T,   QUERY, TEXT,  cursor,         OPT, 1, 64,        -)
-/* Who saw or changed what of the caller's clinical data; for the export. */
+/* Who saw or changed what of a patient's clinical data, or whose a doctor did; for the export. */
 #define REPORTS_TRACE(F, T)                                                      \
 	F(T,   BODY,  INT,   id,             REQ, 1, INT64_MAX, -)               \
 	F(T,   BODY,  INT,   user_id,        REQ, 0, INT64_MAX, -)               \
 	F(T,   BODY,  TEXT,  role,           REQ, 1, 16,        -)               \
 	F(T,   BODY,  TEXT,  action,         REQ, 1, 32,        -)               \
+	F(T,   BODY,  INT,   patient_id,     OPT, 1, INT64_MAX, -)               \
 	F(T,   BODY,  INT,   appointment_id, OPT, 1, INT64_MAX, -)               \
 	F(T,   BODY,  INT,   report_id,      OPT, 1, INT64_MAX, -)               \
 	F(T,   BODY,  INT,   file_id,        OPT, 1, INT64_MAX, -)               \
@@ -75,5 +76,5 @@ MSG_DECLARE(reports_rewrite_req, REPORTS_REWRITE_REQ)
 	X(reports, get,     reports_report, ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   LOCATED,  -) \
 	X(reports, rewrite, reports_report, ROLE_DOCTOR,                TX_WRITE,   LOCATED,  -) \
 	X(reports, versions, reports_page,  ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST,  -) \
-	X(reports, accesses, reports_accesses_rep, ROLE_PATIENT,        TX_READ,    REQUEST,  -)
+	X(reports, accesses, reports_accesses_rep, ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST,  -)
 #endif

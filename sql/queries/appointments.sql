@@ -63,10 +63,32 @@ SELECT user_id, doctor_id, body_hash, status::text, code, appointment_id, stream
 -- name: appointments_requests
 -- in: appointments_span
 -- out: appointments_decided
--- What became of what one asked for, but for what was booked: that is an appointment.
+-- What became of what one asked for.
 SELECT status::text, code, doctor_id, slot_id AS schedule_id, appointment_id, stream_seq AS position,
        stream_time AS requested_at, decided_at
   FROM agenda.request
- WHERE user_id = :user_id AND status <> 'booked' AND (stream_time, stream_seq) > (:after_time, :after_id)
+ WHERE user_id = :user_id AND (stream_time, stream_seq) > (:after_time, :after_id)
  ORDER BY stream_time, stream_seq
+ LIMIT :rows;
+
+-- name: appointments_moves_of_patient
+-- in: appointments_moves_span
+-- out: appointments_move
+SELECT appointment_id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes, granted_seq AS taken_position,
+       freed_seq AS left_position, freed_batch AS left_batch
+  FROM agenda.move
+ WHERE patient_id = :user_id AND (freed_batch, freed_seq) > (:after_batch, :after_seq)
+ ORDER BY freed_batch, freed_seq
+ LIMIT :rows;
+
+-- name: appointments_moves_of_doctor
+-- in: appointments_moves_span
+-- out: appointments_move
+SELECT appointment_id, slot_id AS schedule_id, patient_id, doctor_id, starts AS date_time,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes, granted_seq AS taken_position,
+       freed_seq AS left_position, freed_batch AS left_batch
+  FROM agenda.move
+ WHERE doctor_id = :user_id AND (freed_batch, freed_seq) > (:after_batch, :after_seq)
+ ORDER BY freed_batch, freed_seq
  LIMIT :rows;

@@ -188,6 +188,16 @@ SELECT id, doctor_id, appointment_id, expires_at, created_at
  ORDER BY created_at, id
  LIMIT :rows;
 
+-- name: files_held
+-- in: files_span
+-- out: files_holding
+SELECT a.id, a.file_id, f.patient_id, a.appointment_id, a.expires_at, a.created_at
+  FROM clinical.file_access AS a
+  JOIN clinical.file AS f ON f.id = a.file_id
+ WHERE a.doctor_id = :user_id AND (a.created_at, a.id) > (:after_time, :after_id)
+ ORDER BY a.created_at, a.id
+ LIMIT :rows;
+
 -- name: files_revoke
 -- in: files_revoked
 -- out: files_reason

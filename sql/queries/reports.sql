@@ -45,12 +45,21 @@ SELECT r.id, r.appointment_id, r.doctor_id, r.patient_id, v.version, v.comment, 
  ORDER BY v.version
  LIMIT :rows;
 
--- name: reports_accesses
+-- name: reports_accesses_to
 -- in: reports_span_after
 -- out: reports_trace
-SELECT id, user_id, role, action, appointment_id, report_id, file_id, at
+SELECT id, user_id, role, action, patient_id, appointment_id, report_id, file_id, at
   FROM audit.access
  WHERE patient_id = :user_id AND (at, id) > (:after_time, :after_id)
+ ORDER BY at, id
+ LIMIT :rows;
+
+-- name: reports_accesses_by
+-- in: reports_span_after
+-- out: reports_trace
+SELECT id, user_id, role, action, patient_id, appointment_id, report_id, file_id, at
+  FROM audit.access
+ WHERE user_id = :user_id AND (at, id) > (:after_time, :after_id)
  ORDER BY at, id
  LIMIT :rows;
 

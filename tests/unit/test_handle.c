@@ -63,6 +63,13 @@ err_t http_upload(struct http_request *q, char *room, size_t max, struct str *bo
 	return OK;
 }
 
+err_t http_piece(struct http_request *q, struct http_answer *a, struct str piece)
+{
+	(void) q, (void) a, (void) piece;
+	assert_true(0 && "no answer here is so long");
+	return OK;
+}
+
 void http_put(struct http_answer *a, const char *name, const char *fmt, ...)
 {
 	va_list ap;

@@ -17,6 +17,16 @@ static _Atomic int served;
 static _Atomic bool slow;
 
 /* Answers with what it got; /big asks for more body than others, /slow takes its time. */
+/* A body in pieces, which breaks off after the second when the path is /cut. */
+static void answer_in_pieces(struct http_request *q, struct http_answer *a)
+{
+	a->status = 200;
+	a->type = "text/plain";
+	a->whole = http_piece(q, a, STR("hello ")).code == ERR_none &&
+		   http_piece(q, a, STR("")).code == ERR_none &&
+		   http_piece(q, a, STR("world")).code == ERR_none && !str_eq(q->path, STR("/cut"));
+}
+
 static void echo(void *of, struct http_request *q, struct http_answer *a)
 {
 	struct str body = STR(""), list;
@@ -24,6 +34,10 @@ static void echo(void *of, struct http_request *q, struct http_answer *a)
 
 	(void) of;
 	atomic_fetch_add(&served, 1);
+	if (str_eq(q->path, STR("/pieces")) || str_eq(q->path, STR("/cut"))) {
+		answer_in_pieces(q, a);
+		return;
+	}
 	if (str_eq(q->path, STR("/slow"))) {
 		atomic_store(&slow, true);
 		(void) usleep(300 * MS);
@@ -132,6 +146,38 @@ TEST(a_header_of_an_answer_may_be_as_long_as_it_is)
 	assert_true(goes_on("GET /long HTTP/1.1\r\nHost: a\r\n\r\n"));
 	assert_non_null(strstr(heard, "\r\nX-Long: 0000"));
 	assert_non_null(strstr(heard, "0001\r\n"));
+}
+
+static bool body_is(const char *body)
+{
+	const char *at = strstr(heard, "\r\n\r\n");
+
+	return at != NULL && strcmp(at + 4, body) == 0;
+}
+
+TEST(an_answer_in_pieces_is_whole_and_its_connection_goes_on)
+{
+	assert_false(exchange("GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n", 2));
+	assert_true(status_is(200));
+	assert_non_null(strstr(heard, "\r\nTransfer-Encoding: chunked\r\n"));
+	assert_null(strstr(heard, "Content-Length"));
+	assert_true(body_is("6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n"));
+	assert_true(goes_on("HEAD /pieces HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_true(body_is(""));
+}
+
+TEST(an_answer_in_pieces_that_is_given_up_has_no_end_and_ends_its_connection)
+{
+	assert_true(ends("GET /cut HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_true(body_is("6\r\nhello \r\n5\r\nworld\r\n"));
+}
+
+TEST(a_client_that_knows_no_chunks_gets_none)
+{
+	assert_true(ends("GET /pieces HTTP/1.0\r\n\r\n"));
+	assert_null(strstr(heard, "Transfer-Encoding"));
+	assert_non_null(strstr(heard, "\r\nConnection: close\r\n"));
+	assert_true(body_is("hello world"));
 }
 
 TEST(a_plain_request_is_answered_and_its_connection_goes_on)

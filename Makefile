@@ -25,7 +25,7 @@ OBJ        := $(SRC:%.c=$B/%.o) $(GEN)
 UNIT       := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 WITH       := $(patsubst %.c,$B/%,$(wildcard tests/integration/test_*.c))
 FUZZ       := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
-LOAD       := $(patsubst %.c,$B/%,$(wildcard loadtest/*.c))
+LOAD       := $B/loadtest/load
 TABLES     := $B/tests/tables
 
 all: $B/healthmed $(LOAD)	## builds the program and the load generator
@@ -53,7 +53,9 @@ $(UNIT) $(WITH): %: %.o $B/tests/unit/main.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS) -lcmocka
 $(FUZZ): %: %.o $(if $(FUZZER),,$B/tests/fuzz/replay.o) $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(FUZZER) $(LINKFLAGS) $^ -o $@ $(LIBS)
-$(LOAD) $(TABLES): %: %.o $B/libhealthmed.a
+$(LOAD): $(patsubst %.c,$B/%.o,$(wildcard loadtest/*.c)) $B/libhealthmed.a
+	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
+$(TABLES): %: %.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
 
 # ---- running ----
@@ -119,6 +121,9 @@ fuzz:	## lets clang's fuzzer run on each parser, FUZZ_SECONDS (60) each
 bench:	## the benchmark: durable bookings over HTTP against the usual way in SQL
 	@$(BUILD) -s all
 	@loadtest/bench
+loadtest:	## one load test with its report: SCENARIO=steady; LIST=1 says which there are; FRONT=1: behind the proxies
+	@$(BUILD) -s all
+	@loadtest/run $(if $(LIST),--list,$(if $(FRONT),--front) $(SCENARIO))
 lint:	## the rules of the house, cppcheck and shellcheck
 	@tests/lint/run
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
@@ -140,7 +145,7 @@ help:	## says this
 	@awk -F':.*## ' '/^[a-z ]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
-.PHONY: all up down status logs clean programs replayers test check asan tsan mutants fuzz bench lint fmt verify \
+.PHONY: all up down status logs clean programs replayers test check asan tsan mutants fuzz bench loadtest lint fmt verify \
 	install uninstall help
 .SECONDARY:
 .DELETE_ON_ERROR:

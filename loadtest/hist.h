@@ -2,18 +2,15 @@
  * hist.h - a histogram of durations with buckets of 1/128 of their size: every value below an
  * hour is told to better than 1 %, in 3,328 counters, whatever was measured.
  *
- * One thread writes; who adds histograms up waits for that thread first.
+ * One process writes; others may add it up meanwhile.
  */
 #ifndef LOADTEST_HIST_H
 #define LOADTEST_HIST_H
-#include <stdint.h>
+#include "loadtest/tally.h"
 
 enum { HIST_BITS = 7, HIST_SUB = 1 << HIST_BITS, HIST_BUCKETS = (33 - HIST_BITS) * HIST_SUB };
 
-struct hist {
-	uint64_t bucket[HIST_BUCKETS], n, sum;
-	int64_t  max;
-};
+struct hist { count_t bucket[HIST_BUCKETS], n, sum, max; };
 
 /* Values below 256 have a bucket each; above, a power of two is cut into 128. */
 static inline unsigned hist_index(int64_t us)
@@ -27,39 +24,58 @@ static inline unsigned hist_index(int64_t us)
 	return shift * HIST_SUB + (unsigned) (v >> shift);
 }
 
+/* The largest value of a bucket. */
+static inline int64_t hist_end(unsigned i)
+{
+	const unsigned shift = i < 2 * HIST_SUB ? 0 : i / HIST_SUB - 1;
+
+	return ((int64_t) (i - shift * HIST_SUB + 1) << shift) - 1;
+}
+
 static inline void hist_add(struct hist *h, int64_t us)
 {
-	h->bucket[hist_index(us)]++;
-	h->n++;
-	h->sum += us > 0 ? (uint64_t) us : 0;
-	if (us > h->max)
-		h->max = us;
+	const uint64_t v = us > 0 ? (uint64_t) us : 0;
+
+	tally_add(&h->bucket[hist_index(us)], 1);
+	tally_add(&h->n, 1);
+	tally_add(&h->sum, v);
+	if (v > tally_of(&h->max))
+		atomic_store_explicit(&h->max, v, memory_order_relaxed);
 }
 
 static inline void hist_merge(struct hist *to, const struct hist *from)
 {
+	if (tally_of(&from->n) == 0)
+		return;
 	for (unsigned i = 0; i < HIST_BUCKETS; i++)
-		to->bucket[i] += from->bucket[i];
-	to->n += from->n;
-	to->sum += from->sum;
-	if (from->max > to->max)
-		to->max = from->max;
+		tally_add(&to->bucket[i], tally_of(&from->bucket[i]));
+	tally_add(&to->n, tally_of(&from->n));
+	tally_add(&to->sum, tally_of(&from->sum));
+	if (tally_of(&from->max) > tally_of(&to->max))
+		atomic_store_explicit(&to->max, tally_of(&from->max), memory_order_relaxed);
 }
 
-/* The least upper end of a bucket below which `share` of all values lie; 0 when there are none. */
+/* The end of the first bucket up to which `share` of all values lie that came since an older copy
+ * (NULL: of all); 0 when there are none. */
+static inline int64_t hist_since(const struct hist *h, const struct hist *older, double share)
+{
+	uint64_t all = 0, seen = 0;
+	const int64_t max = (int64_t) tally_of(&h->max);
+
+#define NEW(i) (tally_of(&h->bucket[i]) - (older ? tally_of(&older->bucket[i]) : 0))
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		all += NEW(i);
+	for (unsigned i = 0; i < HIST_BUCKETS && all > 0; i++) {
+		seen += NEW(i);
+		if (seen > 0 && (double) seen >= share * (double) all)
+			return hist_end(i) < max ? hist_end(i) : max;
+	}
+#undef NEW
+	return 0;
+}
+
 static inline int64_t hist_at(const struct hist *h, double share)
 {
-	const double want = share * (double) h->n;
-	uint64_t seen = 0;
-
-	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
-		const unsigned shift = i < 2 * HIST_SUB ? 0 : i / HIST_SUB - 1;
-		const int64_t end = ((int64_t) (i - shift * HIST_SUB + 1) << shift) - 1;
-
-		seen += h->bucket[i];
-		if (seen > 0 && (double) seen >= want)
-			return end < h->max ? end : h->max;
-	}
-	return h->max;
+	return hist_since(h, NULL, share);
 }
 #endif

@@ -1,149 +1,73 @@
 /*
- * load.c - the load generator: N keep-alive connections over a few threads, one request at a time
- * on each, as cheap for the processor as can be, for it shares the machine with what it measures.
+ * load.c - the load generator: N connections over a few processes, one request at a time on each,
+ * as cheap for the processor as can be, for it shares the machine with what it measures.
  *
- * Closed loop (each connection asks again when it was answered) or open loop (--rate: requests have
- * planned times, and latency counts from those, so that a stall is not hidden).  Must not judge:
- * it counts answers by status; what was booked, the bench counts in the database.
+ * Open loop (requests have planned times, and latency counts from those, so that a stall is not
+ * hidden), or closed (each connection asks again when it was answered).  Must not judge: it counts
+ * answers by status; what was booked, others count in the database.
  */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "broker/base/clock.h"
 #include "broker/base/exits.h"
+#include "loadtest/ask.h"
 #include "loadtest/hist.h"
+#include "loadtest/nats.h"
+#include "loadtest/options.h"
+#include "loadtest/pace.h"
 #include "loadtest/reply.h"
 
-enum { OUT_MAX = 16384, IN_MAX = 16384, STATUS_MAX = 600, EVENTS = 256 };
-
-/* ---- options ---------------------------------------------------------------------------- */
-
-/* clang-format off */
-/*        name          kind  default                  min max          what it is */
-#define OPTION_TABLE(X)                                                                              \
-	X(url,          TEXT, "http://127.0.0.1:8080", 0,  0,           "the gateway")                \
-	X(base,         TEXT, "/api/v1",               0,  0,           "base path of the API")       \
-	X(mode,         TEXT, "book",                  0,  0,           "book: bookings; file: --requests, over and over") \
-	X(requests,     TEXT, "",                      0,  0,           "a line each: METHOD PATH [BODY]") \
-	X(tokens,       TEXT, "",                      0,  0,           "a line each: the token of a patient; request i has token i modulo their number") \
-	X(connections,  INT,  "64",                    1,  20000,       "kept open all the time")     \
-	X(threads,      INT,  "1",                     1,  64,          "that share the connections") \
-	X(seconds,      INT,  "10",                    1,  86400,       "requests start for that long") \
-	X(count,        INT,  "0",                     0,  1000000000,  "no more requests than that; 0: as many as time allows") \
-	X(rate,         INT,  "0",                     0,  10000000,    "requests a second, planned; 0: closed loop") \
-	X(first_doctor, INT,  "1",                     1,  INT64_MAX,   "booking i is at doctor first + i modulo doctors, …") \
-	X(doctors,      INT,  "1",                     1,  10000000,    "… of so many …")             \
-	X(first_slot,   INT,  "1",                     1,  INT64_MAX,   "… whose slots begin here, doctor after doctor, …") \
-	X(slots,        INT,  "1",                     1,  1000000000,  "… so many each; the one taken is i / doctors") \
-	X(start,        INT,  "0",                     0,  INT64_MAX,   "the first i")                \
-	X(keys,         TEXT, "",                      0,  0,           "Idempotency-Key of request i is <keys>-<i>; empty: none") \
-	X(retry,        FLAG, "",                      0,  0,           "what was cut in flight is sent again, with its key") \
-	X(timeout,      INT,  "30",                    1,  3600,        "seconds to wait for an answer") \
-	X(expect,       INT,  "201",                   0,  599,         "the status of a good answer; 0: any 2xx") \
-	X(quiet,        FLAG, "",                      0,  0,           "no progress on stderr")      \
-	X(allow_remote, FLAG, "",                      0,  0,           "with --yes-really: load a machine that is not this one") \
-	X(yes_really,   FLAG, "",                      0,  0,           "see --allow-remote")         \
-	X(help,         FLAG, "",                      0,  0,           "prints this")
-/* clang-format on */
-
-enum kind { TEXT, INT, FLAG };
-
-struct value { const char *text; int64_t n; };
-
-#define X(name, kind, dflt, min, max, text) struct value name;
-static struct { OPTION_TABLE(X) } opt;
-#undef X
-
-static struct option_row {
-	char          name[24];
-	enum kind     kind;
-	const char   *dflt;
-	int64_t       min, max;
-	const char   *help;
-	struct value *at;
-} option_row[] = {
-#define X(name, kind, dflt, min, max, text) { #name, kind, dflt, min, max, text, &opt.name },
-	OPTION_TABLE(X)
-#undef X
+enum {
+	OUT_MAX = 4096, HTTP_IN = 4096, NATS_IN = 256 << 10, STATUS_MAX = 600, EVENTS = 256,
+	AT_ONCE = 256,			/* connections being opened: more would not fit a backlog */
+	CONNECT_S = 60, SECONDS_MAX = 86400,
 };
-enum { OPTIONS = sizeof option_row / sizeof *option_row };
 
-static _Noreturn void usage(const char *why, const char *what)
-{
-	fprintf(stderr, "load: %s %s (--help tells)\n", why, what);
-	exit(EXIT_USAGE);
-}
+/* ---- what all processes see ------------------------------------------------------------- */
 
-static void option_set(const struct option_row *row, const char *text)
-{
-	char *end;
+/* What one process counted. */
+struct worker_tally {
+	count_t     sent, answered, odd, cut, retried, broken, late, refused, closed, unsent;
+	count_t     first, last;	/* when the first was sent and the last one answered */
+	count_t     lost[STEPS_MAX];	/* not as expected, or never answered, of each step */
+	count_t     status[KINDS][STATUS_MAX];
+	struct hist hist[STEPS_MAX][KINDS];	/* by the step in which the request was due */
+	char        sample[512];	/* the first answer that was not expected */
+	_Atomic bool over;		/* no request is left */
+};
 
-	row->at->text = text;
-	if (row->kind != INT)
-		return;
-	errno = 0;
-	row->at->n = strtoll(text, &end, 10);
-	if (errno || end == text || *end || row->at->n < row->min || row->at->n > row->max)
-		usage("not a number in the range of this option:", row->name);
-}
+static struct shared {
+	_Atomic int     ready;		/* processes that are connected */
+	_Atomic int64_t start_at;	/* 0: not yet */
+	_Atomic int64_t stop_at;	/* no request is due later */
+	struct worker_tally tally[];
+} *shared;
 
-static void option_help(void)
-{
-	puts("load [--option value]…   a load generator; its summary on stdout is one JSON object\n");
-	for (const struct option_row *row = option_row; row < option_row + OPTIONS; row++)
-		printf("  --%-13s %s%s%s%s\n", row->name, row->help, *row->dflt ? " [" : "",
-		       row->dflt, *row->dflt ? "]" : "");
-	puts("\nexit: 0 every answer was as expected, 1 not so, 2 usage, 69 nobody answers there");
-}
-
-static void options_read(int argc, char **argv)
-{
-	struct option longs[OPTIONS + 1] = { { 0 } };
-	int i, c;
-
-	for (i = 0; i < OPTIONS; i++) {
-		struct option_row *row = &option_row[i];
-
-		for (char *p = row->name; *p; p++)
-			if (*p == '_')
-				*p = '-';
-		option_set(row, row->dflt);
-		longs[i] = (struct option) { row->name, row->kind != FLAG, NULL, 0 };
-	}
-	while ((c = getopt_long(argc, argv, "", longs, &i)) == 0) {
-		if (option_row[i].kind == FLAG)
-			option_row[i].at->n = 1;
-		else
-			option_set(&option_row[i], optarg);
-	}
-	if (c != -1)
-		exit(EXIT_USAGE);
-	if (optind < argc)
-		usage("what is this?", argv[optind]);
-	if (opt.help.n) {
-		option_help();
-		exit(EXIT_SUCCESS);
-	}
-}
+static struct pace pace;
+static bool        closed_loop;
 
 /* ---- the target ------------------------------------------------------------------------- */
 
 static struct sockaddr_storage target;
 static socklen_t               target_len;
 static char                    target_host[280];	/* as the header Host says it */
+static char                    target_user[256], target_password[256];
+static bool                    over_nats;
 
 static bool is_loopback(const struct sockaddr *a)
 {
@@ -159,215 +83,68 @@ static void target_find(const char *url)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *found;
-	char host[256] = "", port[8] = "80";
+	char host[256] = "", port[8] = "";
+	const char *at = url;
 	int n = 0;
 
-	if ((sscanf(url, "http://[%255[0-9a-fA-F:]]:%7[0-9]%n", host, port, &n) < 2 &&
-	     sscanf(url, "http://%255[^:/]:%7[0-9]%n", host, port, &n) < 2 &&
-	     sscanf(url, "http://%255[^:/]%n", host, &n) < 1) ||
-	    (url[n] != '\0' && strcmp(url + n, "/") != 0))
-		usage("not of the form http://host[:port]:", url);
-	if (getaddrinfo(host, port, &hints, &found) != 0)
+	over_nats = strncmp(url, "nats://", 7) == 0;
+	if (!over_nats && strncmp(url, "http://", 7) != 0)
+		usage("is neither http:// nor nats://:", url);
+	at += 7;
+	if (over_nats && sscanf(at, "%255[^:@/]:%255[^@/]@%n", target_user, target_password, &n) == 2)
+		at += n;
+	n = 0;
+	if ((sscanf(at, "[%255[0-9a-fA-F:]]:%7[0-9]%n", host, port, &n) < 2 &&
+	     sscanf(at, "%255[^:/]:%7[0-9]%n", host, port, &n) < 2 &&
+	     sscanf(at, "%255[^:/]%n", host, &n) < 1) ||
+	    (at[n] != '\0' && strcmp(at + n, "/") != 0))
+		usage("is not of the form http://host[:port]:", url);
+	if (getaddrinfo(host, *port ? port : over_nats ? "4222" : "80", &hints, &found) != 0)
 		usage("no such host:", host);
 	if (!is_loopback(found->ai_addr) && !(opt.allow_remote.n && opt.yes_really.n))
 		usage("is not this machine; --allow-remote --yes-really if you may load it:", host);
 	memcpy(&target, found->ai_addr, found->ai_addrlen);
 	target_len = found->ai_addrlen;
 	freeaddrinfo(found);
-	(void) snprintf(target_host, sizeof target_host, "%.*s",
-			(int) strcspn(url + 7, "/"), url + 7);
+	(void) snprintf(target_host, sizeof target_host, "%.*s", (int) strcspn(at, "/"), at);
 }
 
-/* ---- what is asked ---------------------------------------------------------------------- */
+/* ---- a process and its connections ------------------------------------------------------ */
 
-struct lines { char *text, **line; size_t n; };
-
-static struct lines tokens, requests;
-
-static char *file_read(const char *path)
-{
-	FILE *const f = fopen(path, "re");
-	size_t n = 0, cap = 1 << 16;
-	char *text = malloc(cap);
-
-	if (f == NULL || text == NULL)
-		usage("cannot be read:", path);
-	for (size_t got; (got = fread(text + n, 1, cap - n - 1, f)) > 0;) {
-		n += got;
-		if (cap - n < 2 && (text = realloc(text, cap *= 2)) == NULL)
-			usage("too large:", path);
-	}
-	if (ferror(f))
-		usage("cannot be read:", path);
-	text[n] = '\0';
-	fclose(f);
-	return text;
-}
-
-/* The lines that are not empty, for as long as the process lives. */
-static struct lines lines_read(const char *path)
-{
-	struct lines l = { .text = file_read(path) };
-	size_t most = 1;
-
-	for (const char *p = l.text; *p; p++)
-		most += *p == '\n';
-	if ((l.line = calloc(most, sizeof *l.line)) == NULL)
-		usage("too large:", path);
-	for (char *save, *p = strtok_r(l.text, "\r\n", &save); p; p = strtok_r(NULL, "\r\n", &save))
-		l.line[l.n++] = p;
-	if (l.n == 0)
-		usage("is empty:", path);
-	return l;
-}
-
-struct text { char *p; size_t n; };
-
-static void put(struct text *t, const char *p, size_t n)
-{
-	if (n > OUT_MAX - t->n)
-		usage("a request is too large, of mode", opt.mode.text);
-	memcpy(t->p + t->n, p, n);
-	t->n += n;
-}
-
-static void puts_to(struct text *t, const char *s) { put(t, s, strlen(s)); }
-
-static void put_int(struct text *t, uint64_t v)
-{
-	char digit[20], *p = digit + sizeof digit;
-
-	do
-		*--p = (char) ('0' + v % 10);
-	while (v /= 10);
-	put(t, p, (size_t) (digit + sizeof digit - p));
-}
-
-static void put_head(struct text *t, const char *method, size_t nmethod, const char *path,
-		     size_t npath, uint64_t i)
-{
-	put(t, method, nmethod);
-	puts_to(t, " ");
-	puts_to(t, opt.base.text);
-	put(t, path, npath);
-	puts_to(t, " HTTP/1.1\r\nHost: ");
-	puts_to(t, target_host);
-	if (tokens.n) {
-		puts_to(t, "\r\nAuthorization: Bearer ");
-		puts_to(t, tokens.line[i % tokens.n]);
-	}
-	if (*opt.keys.text) {
-		puts_to(t, "\r\nIdempotency-Key: ");
-		puts_to(t, opt.keys.text);
-		puts_to(t, "-");
-		put_int(t, i);
-	}
-}
-
-static void put_body(struct text *t, const char *body, size_t n)
-{
-	puts_to(t, "\r\nContent-Type: application/json\r\nContent-Length: ");
-	put_int(t, n);
-	puts_to(t, "\r\n\r\n");
-	put(t, body, n);
-}
-
-static uint64_t book_most(void)
-{
-	return (uint64_t) opt.doctors.n * (uint64_t) opt.slots.n;
-}
-
-static void book_write(struct text *t, uint64_t i)
-{
-	const uint64_t doctors = (uint64_t) opt.doctors.n, d = i % doctors;
-	char room[128];
-	struct text body = { room, 0 };
-
-	puts_to(&body, "{\"schedule_id\":");
-	put_int(&body, (uint64_t) opt.first_slot.n + d * (uint64_t) opt.slots.n + i / doctors);
-	puts_to(&body, ",\"doctor_id\":");
-	put_int(&body, (uint64_t) opt.first_doctor.n + d);
-	puts_to(&body, "}");
-	put_head(t, "POST", 4, "/appointments", 13, i);
-	put_body(t, body.p, body.n);
-}
-
-static uint64_t file_most(void) { return UINT64_MAX; }
-
-static void file_write(struct text *t, uint64_t i)
-{
-	const char *const method = requests.line[i % requests.n];
-	const size_t nmethod = strcspn(method, " ");
-	const char *const path = method + nmethod + (method[nmethod] == ' ');
-	const size_t npath = strcspn(path, " ");
-
-	put_head(t, method, nmethod, path, npath, i);
-	if (path[npath] == ' ')
-		put_body(t, path + npath + 1, strlen(path + npath + 1));
-	else
-		puts_to(t, "\r\n\r\n");
-}
-
-static const struct mode {
-	const char *name;
-	bool        with_file;
-	uint64_t  (*most)(void);		/* requests there can be, from i = 0 on */
-	void      (*write)(struct text *, uint64_t i);
-} modes[] = {
-	{ "book", false, book_most, book_write },
-	{ "file", true,  file_most, file_write },
-}, *mode;
-
-/* ---- workers and their connections ------------------------------------------------------ */
-
-enum state { CLOSED, CONNECTING, IDLE, SENDING, HEAD, BODY };	/* from SENDING on: in flight */
+enum state { CLOSED, CONNECTING, GREETING, IDLE, SENDING, ASKED, BODY };	/* from SENDING on: in flight */
 
 struct conn {
 	int          fd;
 	enum state   state;
 	bool         again;		/* its request was cut and will be sent once more */
 	bool         proven;		/* it has been answered on: worth opening anew at once */
-	uint64_t     i;			/* of the request */
-	int64_t      planned, began;	/* began: connecting, or sending */
+	struct ask   ask;
+	int          step;
+	int64_t      due, began;	/* began: connecting, or sending */
+	uint64_t     number;		/* of its requests, over NATS */
+	char         inbox[48];
 	struct reply reply;
-	int64_t      left;		/* of the body */
+	int64_t      left;		/* of the body that is being forgotten */
 	int          got;		/* bytes in `in` */
 	size_t       sent;
-	struct text  out;		/* OUT_MAX bytes */
-	char        *in;		/* IN_MAX bytes */
+	struct text  out;
+	char        *in;
 };
 
-typedef _Atomic uint64_t count_t;
-
-struct worker {
-	pthread_t     thread;
-	int           epoll;
+static struct worker {
+	int           id, epoll;
 	struct conn  *conn;
-	size_t        nconn;
+	size_t        nconn, opening;
 	struct conn **idle;		/* a ring of nconn, served in turn */
 	size_t        idle_first, nidle, flying, again;
 	uint64_t      planned;		/* how many requests so far, for their planned times */
 	bool          dry;		/* no more requests */
-	int64_t       first, last;	/* when the first one was sent and the last one answered */
-	struct hist   hist;
-	/* read by the progress line while the worker writes */
-	count_t       sent, answered, odd, cut, retried, broken, late, refused, closed, unsent;
-	uint64_t      status[STATUS_MAX];
-	char          sample[512];	/* the first answer that was not expected */
-};
+	struct worker_tally *t;
+} worker;
 
-static _Atomic uint64_t next_i;
-static uint64_t         end_i;
-static _Atomic int64_t  stop_at;	/* no request is planned later */
-static int64_t          start_at;
+static size_t in_max(void) { return over_nats ? NATS_IN : HTTP_IN; }
 
-static void bump(count_t *c)
-{
-	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
-static uint64_t seen(count_t *c) { return atomic_load_explicit(c, memory_order_relaxed); }
+static void bump(count_t *c) { tally_add(c, 1); }
 
 static void idle_push(struct worker *w, struct conn *c)
 {
@@ -396,14 +173,25 @@ static void idle_drop(struct worker *w, struct conn *c)
 	}
 }
 
+static _Noreturn void broken_down(const char *what)
+{
+	perror(what);
+	exit(EXIT_FAILURE);
+}
+
 static void conn_watch(struct worker *w, struct conn *c, int op, uint32_t events)
 {
 	struct epoll_event e = { .events = events, .data.ptr = c };
 
-	if (epoll_ctl(w->epoll, op, c->fd, &e) != 0) {
-		perror("load: epoll_ctl");
-		exit(EXIT_FAILURE);
-	}
+	if (epoll_ctl(w->epoll, op, c->fd, &e) != 0)
+		broken_down("load: epoll_ctl");
+}
+
+static void request_lost(struct worker *w, struct conn *c)
+{
+	atomic_store_explicit(&w->t->last, (uint64_t) clock_mono(), memory_order_relaxed);
+	ask_answered(&c->ask, 0, STR(""));
+	bump(&w->t->lost[c->step]);
 }
 
 static void conn_open(struct worker *, struct conn *, int64_t now);
@@ -416,15 +204,18 @@ static void conn_close(struct worker *w, struct conn *c, count_t *why)
 
 	if (c->state == IDLE)
 		idle_drop(w, c);
+	if (c->state == CONNECTING || c->state == GREETING)
+		w->opening--;
 	bump(why);
 	close(c->fd);
 	c->state = CLOSED;
 	c->proven = false;
 	if (flying) {
 		w->flying--;
-		w->last = clock_mono();
 		c->again = opt.retry.n;
 		w->again += c->again;
+		if (!c->again)
+			request_lost(w, c);
 	}
 	if (anew)
 		conn_open(w, c, clock_mono());
@@ -435,16 +226,15 @@ static void conn_open(struct worker *w, struct conn *c, int64_t now)
 	const int one = 1;
 
 	c->fd = socket(target.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0) {
-		perror("load: socket");
-		exit(EXIT_FAILURE);
-	}
+	if (c->fd < 0)
+		broken_down("load: socket");
 	(void) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	c->state = CONNECTING;
 	c->began = now;
+	w->opening++;
 	if (connect(c->fd, (const struct sockaddr *) &target, target_len) != 0 &&
 	    errno != EINPROGRESS) {
-		conn_close(w, c, &w->refused);
+		conn_close(w, c, &w->t->refused);
 		return;
 	}
 	conn_watch(w, c, EPOLL_CTL_ADD, EPOLLOUT);
@@ -455,7 +245,7 @@ static void conn_send(struct worker *w, struct conn *c)
 	const ssize_t n = send(c->fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN) {
-		conn_close(w, c, &w->cut);
+		conn_close(w, c, &w->t->cut);
 		return;
 	}
 	if (n > 0)
@@ -464,7 +254,7 @@ static void conn_send(struct worker *w, struct conn *c)
 		c->state = SENDING;
 		conn_watch(w, c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
 	} else if (c->sent == c->out.n && c->state == SENDING) {
-		c->state = HEAD;
+		c->state = ASKED;
 		conn_watch(w, c, EPOLL_CTL_MOD, EPOLLIN);
 	}
 }
@@ -472,80 +262,190 @@ static void conn_send(struct worker *w, struct conn *c)
 static void conn_ask(struct worker *w, struct conn *c, int64_t now)
 {
 	c->out.n = c->sent = 0;
-	mode->write(&c->out, c->i);
-	c->got = 0;
+	if (over_nats)
+		ask_nats(&c->ask, c->inbox, ++c->number, &c->out);
+	else
+		ask_http(&c->ask, target_host, &c->out);
 	c->began = now;
-	c->state = HEAD;
+	c->state = ASKED;
 	w->flying++;
-	if (w->first == 0)
-		w->first = now;
-	bump(&w->sent);
+	if (tally_of(&w->t->first) == 0)
+		tally_add(&w->t->first, (uint64_t) now);
+	bump(&w->t->sent);
 	conn_send(w, c);
 }
 
-static void conn_answered(struct worker *w, struct conn *c)
+static void conn_answered(struct worker *w, struct conn *c, int status, struct str body)
 {
-	const int status = c->reply.status;
+	const int64_t now = clock_mono();
 
-	w->last = clock_mono();
+	atomic_store_explicit(&w->t->last, (uint64_t) now, memory_order_relaxed);
 	w->flying--;
-	w->status[status]++;
-	hist_add(&w->hist, w->last - c->planned);
-	bump(&w->answered);
-	if (opt.expect.n ? status != opt.expect.n : status / 100 != 2) {
-		if (seen(&w->odd) == 0)
-			(void) snprintf(w->sample, sizeof w->sample, "%.*s", c->got, c->in);
-		bump(&w->odd);
+	bump(&w->t->status[c->ask.kind][status]);
+	hist_add(&w->t->hist[c->step][c->ask.kind], now - c->due);
+	bump(&w->t->answered);
+	ask_answered(&c->ask, status, body);
+	if (!ask_expects(&c->ask, status)) {
+		if (tally_of(&w->t->odd) == 0)
+			(void) snprintf(w->t->sample, sizeof w->t->sample, "%.*s", c->got, c->in);
+		bump(&w->t->odd);
+		bump(&w->t->lost[c->step]);
 	}
-	c->state = CONNECTING;		/* not in flight any more */
 	c->proven = true;
-	if (c->reply.close)
-		conn_close(w, c, &w->closed);
-	else
-		idle_push(w, c);
+	idle_push(w, c);
 }
 
-/* What arrived: a head, part of a body, or what nobody asked for. */
-static void conn_took(struct worker *w, struct conn *c, int n)
+/* ---- HTTP ------------------------------------------------------------------------------- */
+
+static void http_done(struct worker *w, struct conn *c, struct str body)
 {
-	int head;
+	const bool close_it = c->reply.close;
 
-	if (c->state == BODY) {
-		c->left -= n;
-	} else {
-		c->got += n;
-		head = reply_head(c->in, c->got, &c->reply);
-		if (head < 0 || (head == 0 && c->got == IN_MAX)) {
-			if (seen(&w->broken) == 0)
-				(void) snprintf(w->sample, sizeof w->sample, "%.*s", c->got, c->in);
-			conn_close(w, c, &w->broken);
-			return;
-		}
-		if (head == 0)
-			return;
-		c->left = c->reply.length - (c->got - head);
-		c->state = BODY;
-	}
-	if (c->left < 0)
-		conn_close(w, c, &w->broken);
-	else if (c->left == 0)
-		conn_answered(w, c);
+	conn_answered(w, c, c->reply.status, body);
+	c->got = 0;
+	if (close_it)
+		conn_close(w, c, &w->t->closed);
 }
 
-/* A body's later parts are dropped over its first: nobody reads them. */
+/* What does not fit beside the head is read to be forgotten. */
+static void http_took(struct worker *w, struct conn *c)
+{
+	const int head = reply_head(c->in, c->got, &c->reply);
+
+	if (head < 0 || (head == 0 && c->got == HTTP_IN)) {
+		if (tally_of(&w->t->broken) == 0)
+			(void) snprintf(w->t->sample, sizeof w->t->sample, "%.*s", c->got, c->in);
+		conn_close(w, c, &w->t->broken);
+		return;
+	}
+	if (head == 0)
+		return;
+	c->left = c->reply.length - (c->got - head);
+	if (c->left < 0)
+		conn_close(w, c, &w->t->broken);
+	else if (c->left == 0)
+		http_done(w, c, (struct str) { c->in + head, (size_t) (c->got - head) });
+	else if (c->got == HTTP_IN)
+		c->state = BODY;
+}
+
+static void http_forget(struct worker *w, struct conn *c, int64_t n)
+{
+	c->left -= n;
+	if (c->left < 0)
+		conn_close(w, c, &w->t->broken);
+	else if (c->left == 0)
+		http_done(w, c, STR(""));
+}
+
+/* ---- NATS ------------------------------------------------------------------------------- */
+
+static void nats_greet(struct worker *w, struct conn *c)
+{
+	static _Atomic unsigned drawn;
+
+	(void) snprintf(c->inbox, sizeof c->inbox, "_INBOX.load%d.%u", (int) getpid(),
+			atomic_fetch_add(&drawn, 1));
+	c->out.n = (size_t) snprintf(c->out.p, c->out.cap,
+		"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,"
+		"\"protocol\":1,\"name\":\"load\",\"lang\":\"c\",\"version\":\"1\",\"user\":\"%s\",\"pass\":\"%s\"}\r\n"
+		"SUB %s.> 1\r\nPING\r\n", target_user, target_password, c->inbox);
+	if (send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL) != (ssize_t) c->out.n)
+		conn_close(w, c, &w->t->refused);
+}
+
+static void conn_open_now(struct worker *, struct conn *);
+
+/* <inbox>.r<number> a reply, .a<number> what the stream says of a command, .o outcomes. */
+static void nats_message(struct worker *w, struct conn *c, const struct nats_said *m)
+{
+	const size_t n = strlen(c->inbox);
+	const char kind = m->subject.n > n + 1 ? m->subject.p[n + 1] : 0;
+	int64_t number;
+	int status = 0;
+
+	if (c->state < SENDING)
+		return;			/* of a request that was given up */
+	if (kind == 'o') {
+		status = ask_outcome(m->body, c->number);
+	} else if (str_int((struct str) { m->subject.p + n + 2, m->subject.n - n - 2 }, &number) &&
+		   (uint64_t) number == c->number) {
+		status = ask_status(m->head);
+		if (kind == 'a' && status == 200)
+			status = memmem(m->body.p, m->body.n, "\"error\"", 7) ? 503 : 0;
+	}
+	if (status > 0 && status < STATUS_MAX)
+		conn_answered(w, c, status, m->body);
+}
+
+static void nats_took(struct worker *w, struct conn *c)
+{
+	struct nats_said m;
+	int at = 0, n = 0;
+
+	while (at < c->got && c->state != CLOSED && (n = nats_read(c->in + at, c->got - at, &m)) > 0) {
+		at += n;
+		if (m.op == NATS_INFO && c->state == GREETING)
+			nats_greet(w, c);
+		else if (m.op == NATS_PING)
+			(void) send(c->fd, "PONG\r\n", 6, MSG_NOSIGNAL);
+		else if (m.op == NATS_PONG && c->state == GREETING)
+			conn_open_now(w, c);
+		else if (m.op == NATS_MSG)
+			nats_message(w, c, &m);
+		else if (m.op == NATS_ERR)
+			fprintf(stderr, "load: %.*s\n", (int) m.body.n, m.body.p);
+	}
+	if (c->state == CLOSED)
+		return;
+	if (n < 0 || (n == 0 && at == 0 && c->got == NATS_IN)) {
+		conn_close(w, c, &w->t->broken);
+		return;
+	}
+	c->got -= at;
+	memmove(c->in, c->in + at, (size_t) c->got);
+}
+
+/* ---- what happens to a connection ------------------------------------------------------- */
+
 static void conn_receive(struct worker *w, struct conn *c)
 {
-	const int from = c->state == BODY ? 0 : c->got;
-	const ssize_t n = recv(c->fd, c->in + from, (size_t) (IN_MAX - from), 0);
+	static char nowhere[256 << 10];
+	const bool forget = c->state == BODY;
+	const ssize_t n = recv(c->fd, forget ? nowhere : c->in + c->got,
+			       forget ? sizeof nowhere : in_max() - (size_t) c->got, 0);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n <= 0)
-		conn_close(w, c, c->state >= SENDING ? &w->cut : &w->closed);
-	else if (c->state >= HEAD)
-		conn_took(w, c, (int) n);
+	if (n <= 0) {
+		conn_close(w, c, c->state >= SENDING ? &w->t->cut : &w->t->closed);
+		return;
+	}
+	if (forget) {
+		http_forget(w, c, n);
+		return;
+	}
+	c->got += (int) n;
+	if (over_nats)
+		nats_took(w, c);
+	else if (c->state == ASKED)
+		http_took(w, c);
 	else
-		conn_close(w, c, &w->broken);	/* an answer before its question was sent */
+		conn_close(w, c, &w->t->broken);	/* an answer before its question was sent */
+}
+
+/* It can be asked on: what was cut goes first. */
+static void conn_open_now(struct worker *w, struct conn *c)
+{
+	w->opening--;
+	if (!c->again) {
+		idle_push(w, c);
+		return;
+	}
+	c->again = false;
+	w->again--;
+	bump(&w->t->retried);
+	conn_ask(w, c, clock_mono());
 }
 
 static void conn_connected(struct worker *w, struct conn *c)
@@ -554,18 +454,14 @@ static void conn_connected(struct worker *w, struct conn *c)
 	socklen_t n = sizeof e;
 
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0 || e != 0) {
-		conn_close(w, c, &w->refused);
+		conn_close(w, c, &w->t->refused);
 		return;
 	}
 	conn_watch(w, c, EPOLL_CTL_MOD, EPOLLIN);
-	if (!c->again) {
-		idle_push(w, c);
-		return;
-	}
-	c->again = false;
-	w->again--;
-	bump(&w->retried);
-	conn_ask(w, c, clock_mono());
+	c->got = 0;
+	c->state = GREETING;
+	if (!over_nats)
+		conn_open_now(w, c);
 }
 
 static void conn_event(struct worker *w, struct conn *c, uint32_t events)
@@ -584,34 +480,46 @@ static void conn_event(struct worker *w, struct conn *c, uint32_t events)
 
 /* ---- the loop --------------------------------------------------------------------------- */
 
-/* When the next request is due; INT64_MAX: there is none. */
-static int64_t pace_next(const struct worker *w, int64_t now)
+/* When the next request is due, and in which step; INT64_MAX: there is none. */
+static int64_t next_due(const struct worker *w, int64_t now, int *step)
 {
-	const int64_t stop = atomic_load_explicit(&stop_at, memory_order_relaxed);
+	const int64_t start = atomic_load_explicit(&shared->start_at, memory_order_relaxed);
+	const int64_t stop = atomic_load_explicit(&shared->stop_at, memory_order_relaxed);
 	int64_t due = now;
 
-	if (opt.rate.n)
-		due = start_at + (int64_t) ((double) w->planned * (double) SECOND *
-					    (double) opt.threads.n / (double) opt.rate.n);
+	*step = 0;
+	if (!closed_loop) {
+		due = pace_due(&pace, w->planned * (uint64_t) opt.processes.n + (uint64_t) w->id, step);
+		due = due == INT64_MAX ? due : start + due;
+	}
 	return w->dry || due >= stop ? INT64_MAX : due;
 }
 
 static void worker_start(struct worker *w, int64_t now)
 {
+	struct ask ask;
 	int64_t due;
+	int step;
 
-	while (w->nidle > 0 && (due = pace_next(w, now)) <= now) {
-		const uint64_t i = atomic_fetch_add_explicit(&next_i, 1, memory_order_relaxed);
+	while (w->nidle > 0 && (due = next_due(w, now, &step)) <= now) {
+		const enum ask_next next = ask_next(&ask);
 
-		if (i >= end_i) {
+		if (next == ASK_OVER) {
 			w->dry = true;
+			atomic_store(&w->t->over, true);
 			return;
+		}
+		w->planned++;
+		if (next == ASK_NONE) {
+			bump(&w->t->unsent);
+			bump(&w->t->lost[step]);
+			continue;
 		}
 		struct conn *const c = idle_pop(w);
 
-		w->planned++;
-		c->i = i;
-		c->planned = due;
+		c->ask = ask;
+		c->due = due;
+		c->step = step;
 		conn_ask(w, c, now);
 	}
 }
@@ -620,25 +528,30 @@ static void worker_start(struct worker *w, int64_t now)
 static void worker_sweep(struct worker *w, int64_t now)
 {
 	for (struct conn *c = w->conn; c < w->conn + w->nconn; c++) {
-		if (c->state == CLOSED)
+		if (c->state == CLOSED && w->opening < AT_ONCE)
 			conn_open(w, c, now);
-		else if (c->state != IDLE && now - c->began > opt.timeout.n * SECOND)
-			conn_close(w, c, &w->late);
+		else if (c->state != CLOSED && c->state != IDLE && now - c->began > opt.timeout.n * SECOND)
+			conn_close(w, c, &w->t->late);
 	}
 }
 
-static int worker_patience(const struct worker *w, int64_t now)
+/* Takes what happens until then, and no longer than 100 ms. */
+static void worker_wait(struct worker *w, int64_t until)
 {
-	const int64_t due = w->nidle ? pace_next(w, now) : INT64_MAX;
+	struct epoll_event event[EVENTS];
+	const int64_t now = clock_mono();
+	const int64_t us = until <= now ? 0 : until - now < 100 * MS ? until - now : 100 * MS;
+	const struct timespec t = { .tv_nsec = us * 1000 };
+	const int n = epoll_pwait2(w->epoll, event, EVENTS, &t, NULL);
 
-	return due > now + 100 * MS ? 100 : due > now ? (int) ((due - now + MS - 1) / MS) : 0;
+	for (int i = 0; i < n; i++)
+		conn_event(w, event[i].data.ptr, event[i].events);
 }
 
-static void *worker_run(void *arg)
+static void worker_run(struct worker *w)
 {
-	struct worker *const w = arg;
-	struct epoll_event event[EVENTS];
 	int64_t swept = 0, now;
+	int step;
 
 	for (;;) {
 		now = clock_mono();
@@ -648,81 +561,101 @@ static void *worker_run(void *arg)
 		}
 		worker_start(w, now);
 
-		const bool over = pace_next(w, now) == INT64_MAX;
-		const int64_t stop = atomic_load_explicit(&stop_at, memory_order_relaxed);
+		const int64_t due = next_due(w, now, &step);
+		const int64_t stop = atomic_load_explicit(&shared->stop_at, memory_order_relaxed);
 
-		if (over && w->flying == 0 && w->again == 0)
+		if (due == INT64_MAX && w->flying == 0 && w->again == 0)
 			break;
 		if (now > stop + opt.timeout.n * SECOND)
 			break;
-		const int n = epoll_wait(w->epoll, event, EVENTS, worker_patience(w, now));
-
-		for (int i = 0; i < n; i++)
-			conn_event(w, event[i].data.ptr, event[i].events);
+		worker_wait(w, w->nidle ? due : INT64_MAX);
 	}
-	while (pace_next(w, INT64_MAX) != INT64_MAX && opt.rate.n) {	/* planned and never sent */
+	while (!closed_loop && next_due(w, INT64_MAX, &step) != INT64_MAX) {	/* planned and never sent */
 		w->planned++;
-		bump(&w->unsent);
+		bump(&w->t->unsent);
+		bump(&w->t->lost[step]);
 	}
-	return NULL;
 }
 
 static void *must(void *p)
 {
-	if (p == NULL) {
-		perror("load");
-		exit(EXIT_FAILURE);
-	}
+	if (p == NULL || p == MAP_FAILED)
+		broken_down("load");
 	return p;
 }
 
-static void worker_init(struct worker *w, size_t nconn)
+static void *mapped(size_t n)
 {
-	char *room = must(malloc(nconn * (OUT_MAX + IN_MAX)));
+	return must(mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+}
 
-	w->nconn = nconn;
-	w->conn = must(calloc(nconn, sizeof *w->conn));
-	w->idle = must(calloc(nconn, sizeof *w->idle));
+static void worker_init(struct worker *w, int id)
+{
+	char *room;
+
+	w->id = id;
+	w->t = &shared->tally[id];
+	w->nconn = (size_t) (opt.connections.n / opt.processes.n + (id < opt.connections.n % opt.processes.n));
+	w->conn = must(calloc(w->nconn, sizeof *w->conn));
+	w->idle = must(calloc(w->nconn, sizeof *w->idle));
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	for (struct conn *c = w->conn; c < w->conn + nconn; c++, room += OUT_MAX + IN_MAX) {
-		c->out.p = room;
+	room = mapped(w->nconn * (OUT_MAX + in_max()));
+	for (struct conn *c = w->conn; c < w->conn + w->nconn; c++, room += OUT_MAX + in_max()) {
+		c->out = (struct text) { room, 0, OUT_MAX };
 		c->in = room + OUT_MAX;
 	}
+	ask_mine(id, (int) opt.processes.n);
 }
 
 /* All that is open before the first request: connecting is not what is measured. */
 static void worker_connect(struct worker *w)
 {
-	const int64_t until = clock_mono() + 10 * SECOND;
-	struct epoll_event event[EVENTS];
+	const int64_t until = clock_mono() + CONNECT_S * SECOND;
 
 	for (int64_t now; w->nidle < w->nconn && (now = clock_mono()) < until;) {
 		worker_sweep(w, now);
-		const int n = epoll_wait(w->epoll, event, EVENTS, 20);
-
-		for (int i = 0; i < n; i++)
-			conn_event(w, event[i].data.ptr, event[i].events);
+		worker_wait(w, now + 20 * MS);
+		if (w->nidle == 0 && tally_of(&w->t->refused) > 20 * (uint64_t) w->nconn)
+			break;
 	}
-	if (w->nidle == 0) {
-		fprintf(stderr, "load: nobody answers at %s\n", opt.url.text);
+	if (w->nidle < w->nconn) {
+		fprintf(stderr, w->nidle ? "load: only %zu of %zu connections can be opened at %s\n" :
+			"load: nobody answers (%zu of %zu connections) at %s\n", w->nidle, w->nconn, target_host);
 		exit(EXIT_AWAY);
 	}
-	atomic_store(&w->refused, 0);	/* a full backlog, while all came at once */
+	atomic_store(&w->t->refused, 0);	/* a full backlog, while all came at once */
+	atomic_store(&w->t->closed, 0);
 }
 
-/* ---- progress and summary --------------------------------------------------------------- */
+static void on_signal(int sig)
+{
+	(void) sig;
+	atomic_store(&shared->stop_at, clock_mono());
+}
 
-static struct worker *worker;
+static _Noreturn void worker_main(int id)
+{
+	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	worker_init(&worker, id);
+	worker_connect(&worker);
+	atomic_fetch_add(&shared->ready, 1);
+	while (atomic_load(&shared->start_at) == 0)
+		worker_wait(&worker, clock_mono() + MS);
+	worker_run(&worker);
+	exit(EXIT_SUCCESS);
+}
+
+/* ---- sums over the processes ------------------------------------------------------------ */
 
 static uint64_t total(size_t offset)
 {
 	uint64_t n = 0;
 
-	for (int64_t i = 0; i < opt.threads.n; i++)
-		n += seen((count_t *) (void *) ((char *) &worker[i] + offset));
+	for (int64_t i = 0; i < opt.processes.n; i++)
+		n += tally_of((count_t *) (void *) ((char *) &shared->tally[i] + offset));
 	return n;
 }
-#define TOTAL(field) total(offsetof(struct worker, field))
+#define TOTAL(field) total(offsetof(struct worker_tally, field))
 
 /* Of requests; a connection that was refused cost none of them. */
 static uint64_t errors(void)
@@ -731,15 +664,87 @@ static uint64_t errors(void)
 	       TOTAL(retried);
 }
 
-static void progress(int second, uint64_t *before)
+static uint64_t lost_in(int step)
 {
-	const uint64_t answered = TOTAL(answered);
-
-	fprintf(stderr, "load: %3d s  %7llu/s  %9llu answered  %llu not as expected\n", second,
-		(unsigned long long) (answered - *before), (unsigned long long) answered,
-		(unsigned long long) errors());
-	*before = answered;
+	return total(offsetof(struct worker_tally, lost) + (size_t) step * sizeof(count_t));
 }
+
+/* Of these steps and these kinds; -1: all of them. */
+static const struct hist *hist_of(int step, int kind, struct hist *sum)
+{
+	memset(sum, 0, sizeof *sum);
+	for (int64_t i = 0; i < opt.processes.n; i++)
+		for (int s = 0; s < pace.n; s++)
+			for (int k = 0; k < KINDS; k++)
+				if ((step < 0 || s == step) && (kind < 0 || k == kind))
+					hist_merge(sum, &shared->tally[i].hist[s][k]);
+	return sum;
+}
+
+/* ---- progress --------------------------------------------------------------------------- */
+
+static struct second { uint64_t sent, answered, lost, backlog; int step; int64_t p50, p99; } *second;
+static int seconds;
+
+static uint64_t due_by(int64_t us)
+{
+	uint64_t low = 0, high = UINT64_C(1) << 40;
+	int step;
+
+	while (low < high) {
+		const uint64_t mid = low + (high - low) / 2;
+
+		if (pace_due(&pace, mid, &step) < us)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static void progress(int64_t now)
+{
+	static struct hist sum, before;
+	static struct second all;
+	const int64_t us = now - atomic_load(&shared->start_at);
+	struct second s = { .sent = TOTAL(sent), .answered = TOTAL(answered), .lost = errors() }, d = s;
+
+	hist_of(-1, -1, &sum);
+	d.step = pace_step(&pace, us - SECOND / 2);
+	d.p50 = hist_since(&sum, &before, 0.5);
+	d.p99 = hist_since(&sum, &before, 0.99);
+	memcpy(&before, &sum, sizeof before);
+	d.sent -= all.sent;
+	d.answered -= all.answered;
+	d.lost -= all.lost;
+	d.backlog = closed_loop ? s.sent : due_by(us);
+	d.backlog -= d.backlog > s.answered ? s.answered : d.backlog;
+	all = s;
+	if (seconds < SECONDS_MAX)
+		second[seconds++] = d;
+	if (!opt.quiet.n)
+		fprintf(stderr, "%-9s %4d s  step %d  %7llu/s  p50 %8.2f ms  p99 %8.2f ms  %6llu wait  "
+			"%llu not as expected\n", opt.name.text, seconds, d.step + 1,
+			(unsigned long long) d.answered, (double) d.p50 / 1e3, (double) d.p99 / 1e3,
+			(unsigned long long) d.backlog, (unsigned long long) s.lost);
+}
+
+/* No more steps after one that was too much. */
+static void judge_step(int64_t now)
+{
+	static struct hist sum;
+	static int judged;
+	const int64_t start = atomic_load(&shared->start_at);
+	const int under_way = pace_step(&pace, now - start);
+
+	for (; opt.give_up_ms.n && judged < under_way; judged++)
+		if (hist_at(hist_of(judged, -1, &sum), 0.99) > opt.give_up_ms.n * MS) {
+			atomic_store(&shared->stop_at, now);
+			judged = STEPS_MAX;
+		}
+}
+
+/* ---- summary ---------------------------------------------------------------------------- */
 
 static void json_text(const char *s)
 {
@@ -754,83 +759,142 @@ static void json_text(const char *s)
 	putchar('"');
 }
 
-static void json_counts(const uint64_t status[STATUS_MAX])
+static void json_latency(const struct hist *h)
+{
+	static const struct { const char *name; double share; } at[] = {
+		{ "p50", 0.5 }, { "p75", 0.75 }, { "p90", 0.9 }, { "p95", 0.95 }, { "p99", 0.99 },
+		{ "p99_9", 0.999 },
+	};
+	const uint64_t n = tally_of(&h->n);
+
+	printf("\"latency_us\":{");
+	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+		printf("\"%s\":%lld,", at[i].name, (long long) hist_at(h, at[i].share));
+	printf("\"max\":%llu,\"mean\":%.1f}", (unsigned long long) tally_of(&h->max),
+	       n ? (double) tally_of(&h->sum) / (double) n : 0.0);
+}
+
+static void json_status(int kind)
 {
 	const char *comma = "";
 
 	printf("\"status\":{");
-	for (int s = 0; s < STATUS_MAX; s++)
-		if (status[s]) {
-			printf("%s\"%d\":%llu", comma, s, (unsigned long long) status[s]);
+	for (size_t s = 0; s < STATUS_MAX; s++) {
+		uint64_t n = 0;
+
+		for (size_t k = 0; k < KINDS; k++)
+			if (kind < 0 || k == (size_t) kind)
+				n += total(offsetof(struct worker_tally, status) +
+					   (k * STATUS_MAX + s) * sizeof(count_t));
+		if (n) {
+			printf("%s\"%zu\":%llu", comma, s, (unsigned long long) n);
 			comma = ",";
 		}
-#define X(name) printf(",\"" #name "\":%llu", (unsigned long long) TOTAL(name))
+	}
 	printf("}");
-	X(sent); X(answered); X(cut); X(retried); X(broken);
-	X(late); X(refused); X(closed); X(unsent);
-#undef X
 }
 
-static void json_latency(const struct hist *h)
+static void json_hist(int step, int kind)
 {
-	static const struct { const char *name; double share; } at[] = {
-		{ "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p99_9", 0.999 },
-	};
+	static struct hist h;
 
-	printf(",\"latency_us\":{");
-	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
-		printf("\"%s\":%lld,", at[i].name, (long long) hist_at(h, at[i].share));
-	printf("\"max\":%lld,\"mean\":%.1f}", (long long) h->max,
-	       h->n ? (double) h->sum / (double) h->n : 0.0);
+	hist_of(step, kind, &h);
+	printf("\"answered\":%llu,", (unsigned long long) tally_of(&h.n));
+	json_latency(&h);
+}
+
+static void json_kinds(int step)
+{
+	static struct hist h;
+	const char *comma = "";
+
+	printf("\"kinds\":{");
+	for (int k = 0; k < KINDS; k++) {
+		if (tally_of(&hist_of(step, k, &h)->n) == 0)
+			continue;
+		printf("%s\"%s\":{", comma, ask_names[k]);
+		json_hist(step, k);
+		if (step < 0) {
+			putchar(',');
+			json_status(k);
+		}
+		putchar('}');
+		comma = ",";
+	}
+	printf("}");
+}
+
+static void json_steps(double elapsed)
+{
+	double begin = 0;
+
+	printf("\"steps\":[");
+	for (int k = 0; k < pace.n && (k == 0 || begin < elapsed); begin += pace.step[k++].seconds) {
+		printf("%s{\"rate\":%g,\"seconds\":%g,\"lost\":%llu,", k ? "," : "", pace.step[k].rate,
+		       pace.step[k].seconds, (unsigned long long) lost_in(k));
+		json_hist(k, -1);
+		putchar(',');
+		json_kinds(k);
+		putchar('}');
+	}
+	printf("],\"seconds\":[");
+	for (const struct second *s = second; s < second + seconds; s++)
+		printf("%s{\"step\":%d,\"sent\":%llu,\"answered\":%llu,\"lost\":%llu,\"waiting\":%llu,\"p50\":%lld,"
+		       "\"p99\":%lld}", s == second ? "" : ",", s->step, (unsigned long long) s->sent,
+		       (unsigned long long) s->answered, (unsigned long long) s->lost,
+		       (unsigned long long) s->backlog, (long long) s->p50, (long long) s->p99);
+	printf("]");
+}
+
+static double cpu_of(int who)
+{
+	struct rusage use;
+
+	(void) getrusage(who, &use);
+	return (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+	       (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 static void summary(void)
 {
-	static struct hist h;
-	static uint64_t status[STATUS_MAX];
-	struct rusage use;
 	int64_t first = INT64_MAX, last = 0;
 	const char *sample = "";
-	bool dry = false;
+	bool over = false;
 
-	for (struct worker *w = worker; w < worker + opt.threads.n; w++) {
-		hist_merge(&h, &w->hist);
-		for (int s = 0; s < STATUS_MAX; s++)
-			status[s] += w->status[s];
-		if (w->first && w->first < first)
-			first = w->first;
-		if (w->last > last)
-			last = w->last;
-		if (*w->sample)
-			sample = w->sample;
-		dry |= w->dry;
+	for (int64_t i = 0; i < opt.processes.n; i++) {
+		const struct worker_tally *t = &shared->tally[i];
+		const int64_t from = (int64_t) tally_of(&t->first), to = (int64_t) tally_of(&t->last);
+
+		first = from && from < first ? from : first;
+		last = to > last ? to : last;
+		sample = *t->sample ? t->sample : sample;
+		over |= atomic_load(&t->over);
 	}
-	(void) getrusage(RUSAGE_SELF, &use);
 	const double elapsed = last > first ? (double) (last - first) / (double) SECOND : 0;
-	const uint64_t next = atomic_load(&next_i);
 
-	printf("{\"mode\":\"%s\",\"connections\":%lld,\"rate_planned\":%lld,\"elapsed_s\":%.6f,"
-	       "\"rate\":%.1f,", mode->name, (long long) opt.connections.n, (long long) opt.rate.n,
-	       elapsed, elapsed > 0 ? (double) h.n / elapsed : 0);
-	json_counts(status);
-	json_latency(&h);
-	printf(",\"start\":%lld,\"next\":%llu,\"exhausted\":%s,\"cpu_s\":%.3f,\"errors\":%llu,"
-	       "\"sample\":", (long long) opt.start.n, (unsigned long long) (next < end_i ? next : end_i),
-	       dry ? "true" : "false",
-	       (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-	       (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
-	       (unsigned long long) errors());
+	printf("{\"name\":");
+	json_text(opt.name.text);
+	printf(",\"connections\":%lld,\"processes\":%lld,\"closed_loop\":%s,\"elapsed_s\":%.6f,\"rate\":%.1f,",
+	       (long long) opt.connections.n, (long long) opt.processes.n, closed_loop ? "true" : "false", elapsed,
+	       elapsed > 0 ? (double) TOTAL(answered) / elapsed : 0);
+#define X(name) printf("\"" #name "\":%llu,", (unsigned long long) TOTAL(name))
+	X(sent); X(cut); X(retried); X(broken); X(late); X(refused); X(closed); X(unsent);
+#undef X
+	json_status(-1);
+	putchar(',');
+	json_hist(-1, -1);
+	putchar(',');
+	json_kinds(-1);
+	putchar(',');
+	json_steps(elapsed);
+	printf(",\"start\":%lld,\"next\":%llu,\"exhausted\":%s,\"cpu_s\":%.3f,\"errors\":%llu,\"sample\":",
+	       (long long) opt.start.n, (unsigned long long) ask_booked(), over ? "true" : "false",
+	       cpu_of(RUSAGE_SELF) + cpu_of(RUSAGE_CHILDREN), (unsigned long long) errors());
 	json_text(sample);
 	puts("}");
 }
 
 /* ---- main ------------------------------------------------------------------------------- */
-
-static void on_signal(int sig)
-{
-	(void) sig;
-	atomic_store(&stop_at, clock_mono());
-}
 
 static void files_raise(void)
 {
@@ -839,69 +903,80 @@ static void files_raise(void)
 	if (getrlimit(RLIMIT_NOFILE, &most) == 0) {
 		most.rlim_cur = most.rlim_max;
 		(void) setrlimit(RLIMIT_NOFILE, &most);
+		if ((rlim_t) (opt.connections.n / opt.processes.n + 64) > most.rlim_cur)
+			usage("have not enough files for their connections:", "--processes");
 	}
 }
 
-static void work_find(void)
+static void pace_find(void)
 {
-	for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
-		if (strcmp(modes[m].name, opt.mode.text) == 0)
-			mode = &modes[m];
-	if (mode == NULL)
-		usage("no such mode:", opt.mode.text);
-	if (mode->with_file)
-		requests = lines_read(opt.requests.text);
-	if (*opt.tokens.text)
-		tokens = lines_read(opt.tokens.text);
-	if (opt.retry.n && !*opt.keys.text)
-		usage("without --keys a second try may be a second booking:", "--retry");
-	end_i = mode->most();
-	if (opt.count.n && (uint64_t) opt.count.n < end_i - (uint64_t) opt.start.n)
-		end_i = (uint64_t) (opt.start.n + opt.count.n);
-	if ((uint64_t) opt.start.n >= end_i)
-		usage("is beyond the last slot:", "--start");
-	atomic_store(&next_i, (uint64_t) opt.start.n);
+	if (!*opt.steps.text) {
+		closed_loop = opt.rate.n == 0;
+		pace = (struct pace) { { { (double) opt.rate.n, (double) opt.seconds.n } }, 1 };
+	} else if (!pace_read(opt.steps.text, &pace)) {
+		usage("is a list of RATE:SECONDS,…:", "--steps");
+	}
+}
+
+/* Whether one of the processes has ended; the way in which it did not do well ends us too. */
+static bool reap(int flags)
+{
+	int status;
+	const pid_t pid = waitpid(-1, &status, flags);
+
+	if (pid > 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+		fprintf(stderr, "load: a process of the generator died\n");
+		exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+	}
+	return pid > 0;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t before = 0;
-	int64_t left, tick;
+	int left;
 
 	options_read(argc, argv);
 	target_find(opt.url.text);
-	work_find();
+	pace_find();
+	if (opt.processes.n > opt.connections.n)
+		opt.processes.n = opt.connections.n;
 	files_raise();
-	if (opt.threads.n > opt.connections.n)
-		opt.threads.n = opt.connections.n;
-	worker = must(calloc((size_t) opt.threads.n, sizeof *worker));
-	for (int64_t t = 0; t < opt.threads.n; t++) {
-		const int64_t n = opt.connections.n / opt.threads.n +
-				  (t < opt.connections.n % opt.threads.n);
+	if (opt.retry.n && !*opt.keys.text)
+		usage("without --keys a second try may be a second booking:", "--retry");
+	ask_init(mapped(ask_shared()));
+	shared = mapped(sizeof *shared + (size_t) opt.processes.n * sizeof *shared->tally);
+	second = must(calloc(SECONDS_MAX, sizeof *second));
 
-		worker_init(&worker[t], (size_t) n);
-		worker_connect(&worker[t]);
-	}
-
-	start_at = clock_mono();
-	atomic_store(&stop_at, start_at + opt.seconds.n * SECOND);
 	(void) signal(SIGINT, on_signal);
 	(void) signal(SIGTERM, on_signal);
-	for (struct worker *w = worker; w < worker + opt.threads.n; w++)
-		if (pthread_create(&w->thread, NULL, worker_run, w) != 0)
-			must(NULL);
-	tick = start_at;
-	for (int s = 1; !opt.quiet.n && s <= opt.seconds.n; s++) {
-		tick += SECOND;
-		while ((left = clock_left(tick)) > 0 && clock_mono() < atomic_load(&stop_at) &&
-		       usleep((useconds_t) left) != 0)
-			;
-		progress(s, &before);
-		if (clock_mono() >= atomic_load(&stop_at))
-			break;
+	for (left = 0; left < opt.processes.n; left++) {
+		const pid_t pid = fork();
+
+		if (pid < 0)
+			broken_down("load: fork");
+		if (pid == 0)
+			worker_main(left);
 	}
-	for (struct worker *w = worker; w < worker + opt.threads.n; w++)
-		(void) pthread_join(w->thread, NULL);
+	while (atomic_load(&shared->ready) < left)
+		if (!reap(WNOHANG))
+			usleep(1000);
+
+	const int64_t start = clock_mono() + 20 * MS;
+
+	if (atomic_load(&shared->stop_at) == 0)
+		atomic_store(&shared->stop_at, start + (int64_t) (pace_seconds(&pace) * (double) SECOND));
+	atomic_store(&shared->start_at, start);
+	for (int64_t tick = start + SECOND; left > 0;) {
+		while (left > 0 && clock_mono() < tick)
+			if (reap(WNOHANG))
+				left--;
+			else
+				usleep(10000);
+		if (clock_mono() > tick - SECOND / 2)	/* the end of the last second, too */
+			progress(clock_mono());
+		judge_step(clock_mono());
+		tick += SECOND;
+	}
 	summary();
 	return errors() ? EXIT_FAILURE : EXIT_SUCCESS;
 }

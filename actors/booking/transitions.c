@@ -26,8 +26,7 @@ static const struct {
 	[STEP_START]    = { ROLE_DOCTOR,  IN(CONFIRMED),               APPOINTMENT_IN_PROGRESS, NO },
 	[STEP_CONCLUDE] = { ROLE_DOCTOR,  IN(IN_PROGRESS),             APPOINTMENT_CONCLUDED,   NO },
 	[STEP_NO_SHOW]  = { ROLE_DOCTOR,  IN(CONFIRMED),               APPOINTMENT_NO_SHOW,     NO },
-	[STEP_ATTEST]   = { ROLE_DOCTOR,  IN(CONFIRMED) | IN(IN_PROGRESS) | IN(CONCLUDED), STAY,
-			    .refusal = ERR_not_confirmed },
+	[STEP_ATTEST]   = { ROLE_DOCTOR,  ~IN(WAITING), STAY,          .refusal = ERR_not_confirmed },
 	[STEP_EXPIRE]   = { ROLE_SYSTEM,  IN(WAITING),                 APPOINTMENT_CANCELLED,   NO },
 	[STEP_REVOKE]   = { ROLE_SYSTEM,  LIVE,                        APPOINTMENT_CANCELLED,   NO },
 };

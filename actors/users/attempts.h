@@ -1,5 +1,5 @@
 /*
- * attempts.h - how often a password was wrong, by account named, in a table of fixed size.
+ * attempts.h - how often a password was wrong, by name and by account, in a table of fixed size.
  *
  * Of this process only, and forgotten with it: the gateways count by address, this slows down
  * whoever guesses at one account from many addresses.  Whether the account exists plays no part.

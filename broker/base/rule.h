@@ -15,6 +15,7 @@
 	X(session_ended,     "a token outlives its session")                              \
 	X(refresh_reuse,     "an old refresh token is as good as a new one")              \
 	X(current_password,  "a password is changed without knowing the present one")     \
+	X(guesses_by_account, "each name of an account has guesses of its own")            \
 	X(content_check,     "any bytes are taken for a PDF")                             \
 	X(link_signature,    "a link of any signature opens a file")                      \
 	X(link_expiry,       "a link lives for ever")                                     \

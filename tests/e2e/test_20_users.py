@@ -224,7 +224,24 @@ def test_guesses_at_an_account_that_does_not_exist_are_limited_alike(stack):
     assert statuses[0] == statuses[1] and statuses[0][0] == 401 and statuses[0][-1] == 429
     right = stack.http("POST", "/users/login", {"email": p.email, "password": p.password})
     assert right.status == 429                              # the right one hides among the guesses
-    assert stack.http("POST", "/users/login", {"document_id": p.document_id, "password": p.password}).status == 200
+
+
+def test_guesses_are_counted_by_the_account_whichever_of_its_names_they_use(stack):
+    d = stack.doctor()
+    names = [("email", d.email), ("document_id", d.document_id), ("medical_id", d.medical_id)]
+    nobody = [("email", f"{uuid.uuid4().hex}@test.example"), ("document_id", cpf()), ("medical_id", "000000000-XX")]
+
+    def login(name, password):
+        return stack.http("POST", "/users/login", {name[0]: name[1], "password": password})
+
+    def guess(names, times):
+        return [login(names[i % len(names)], "guess-after-guess").status for i in range(times)]
+
+    assert guess(names, 9) == [401] * 9 and login(names[2], d.password).status == 200       # in time: all is forgotten
+    assert guess(names, 10) == guess(nobody, 10) == [401] * 10
+    for name in names:                                      # too late, and no name shows that it is one of his
+        answer, another = login(name, d.password), login(nobody[0], d.password)
+        assert (answer.status, answer.code) == (another.status, another.code) == (401, "bad_credentials")
 
 
 def test_logs_and_metrics_name_nobody(stack):

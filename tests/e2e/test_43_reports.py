@@ -53,7 +53,20 @@ def test_a_doctor_writes_a_report_and_both_sides_read_it(stack, state):
         assert read.json == r and read.headers["ETag"] == answer.headers["ETag"]
 
 
-@pytest.mark.parametrize("state", ["waiting_for_confirmation", "cancelled", "no_show"])
+@pytest.mark.parametrize("state", ["cancelled", "no_show"])
+def test_once_it_was_confirmed_reports_are_begun_and_changed_whatever_came_of_it(stack, state):
+    doctor, patient, id = stack.visit(state="confirmed")
+    early = write(stack, doctor, id).json
+    end = ("cancel", {"reason": "a cold"}) if state == "cancelled" else ("no-show", {})
+    assert stack.post(f"/appointments/{id}/{end[0]}", doctor, **end[1]).json["status"] == state
+    late = write(stack, doctor, id)
+    assert late.status == 201, late
+    for report in (early, late.json):
+        assert rewrite(stack, doctor, report, TEXT + " So it was.").json["version"] == 2
+    assert {r["version"] for r in stack.get(at(id), patient).json} == {2}
+
+
+@pytest.mark.parametrize("state", ["waiting_for_confirmation", "cancelled"])
 def test_before_it_is_confirmed_nothing_is_written(stack, state):
     doctor, _, id = stack.visit(state=state)
     answer = write(stack, doctor, id)

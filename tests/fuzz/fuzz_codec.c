@@ -60,7 +60,7 @@ static void fill_ours(const struct msg *m, void *req)
 		if (m->fields[i].from == FROM_OURS) {
 			if (m->fields[i].kind == K_INT || m->fields[i].kind == K_TIME)
 				*(int64_t *) ((char *) req + m->fields[i].off) = 7;
-			if (m->fields[i].kind == K_TEXT)
+			if (m->fields[i].kind == K_TEXT || m->fields[i].kind == K_BYTES)
 				*(struct str *) ((char *) req + m->fields[i].off) = STR("7777777");
 			((struct set *) req)->has |= UINT64_C(1) << i;
 		}

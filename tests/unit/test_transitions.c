@@ -14,7 +14,7 @@ static const struct { enum step step; unsigned who; const char *to; enum err_cod
 	{ STEP_START,    ROLE_DOCTOR,                ".i....", ERR_invalid_transition },
 	{ STEP_CONCLUDE, ROLE_DOCTOR,                "..k...", ERR_invalid_transition },
 	{ STEP_NO_SHOW,  ROLE_DOCTOR,                ".n....", ERR_invalid_transition },
-	{ STEP_ATTEST,   ROLE_DOCTOR,                ".cik..", ERR_not_confirmed },
+	{ STEP_ATTEST,   ROLE_DOCTOR,                ".cikxn", ERR_not_confirmed },
 	{ STEP_EXPIRE,   ROLE_SYSTEM,                "x.....", ERR_invalid_transition },
 	{ STEP_REVOKE,   ROLE_SYSTEM,                "xxx...", ERR_invalid_transition },
 };

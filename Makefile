@@ -85,6 +85,7 @@ TSAN        = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 INSTRUMENTED = HARDEN=-fPIE WERROR='$(WERROR) -Wno-maybe-uninitialized -Wno-format-truncation'
 AS_ASAN     = CFLAGS='$(ASAN)' $(INSTRUMENTED)
 AS_TSAN     = CFLAGS='$(TSAN)' $(INSTRUMENTED)
+AS_MUTANTS  = CFLAGS='-O1 -g -DHEALTHMED_MUTANTS'
 FUZZ_B     ?= $B/asan
 REPLAY      = $(FUZZ:$B/%=$(FUZZ_B)/%)
 PYTESTS    ?= $(wildcard tests/integration tests/e2e)
@@ -107,8 +108,12 @@ tsan:	## the tests of gateway and worker with ThreadSanitizer
 	@HEALTHMED_BIN=$(abspath $B/tsan/healthmed) STACK_PATIENCE=90 $(SANE) \
 		tests/run $(UNIT:$B/%=$B/tsan/%) $(WITH:$B/%=$B/tsan/%) -- -m 'not slow' $(RACES)
 mutants:	## switches off one rule of rule.h after the other: some test must fail for each
-	@echo building the mutants && $(BUILD) -s B=$B/mutants CFLAGS='-O1 -g -DHEALTHMED_MUTANTS' programs
+	@echo building the mutants && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) programs
 	@B=$B/mutants HEALTHMED_BIN=$(abspath $B/mutants/healthmed) tests/mutants
+faults:	## breaks a cluster under load, a scenario after the other, and judges; SCENARIO=name, LIST=1
+	@./stack packages build run test
+	@echo building && $(BUILD) -s all && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) all
+	@HEALTHMED_TEST_BIN=$(abspath $B/mutants/healthmed) $(PYTHON) tests/faults/run.py $(if $(LIST),--list,$(SCENARIO))
 fuzz:	## lets clang's fuzzer run on each parser, FUZZ_SECONDS (60) each
 	@$(BUILD) -s B=$B/fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' HARDEN=-fPIE \
 		WARN=-w FUZZER=-fsanitize=fuzzer replayers
@@ -145,7 +150,7 @@ help:	## says this
 	@awk -F':.*## ' '/^[a-z ]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
-.PHONY: all up down status logs clean programs replayers test check asan tsan mutants fuzz bench loadtest lint fmt verify \
-	install uninstall help
+.PHONY: all up down status logs clean programs replayers test check asan tsan mutants faults fuzz bench loadtest lint fmt \
+	verify install uninstall help
 .SECONDARY:
 .DELETE_ON_ERROR:

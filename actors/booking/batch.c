@@ -312,6 +312,7 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 	TRY(db_take(c, Q_booking_lock_cursors, &cursor, &ncursors));
 	if (RULE(patient_locks))
 		TRY(db_take(c, lock, NULL, NULL));
+	CRASH(after_lock);
 	TRY(db_take(c, Q_booking_moment, &moment, &nmoments));
 	TAKE_ROWS(c, Q_booking_read_slots, g->slots, g->nslots, (size_t) keys.slot_ids);
 	TAKE_ROWS(c, Q_booking_read_appointments, g->appointments, g->nappointments, n);
@@ -567,7 +568,9 @@ static err_t write_all(struct ctx *c, const struct booking_writes *w)
 	for (size_t i = 0; i < COUNT(step); i++)
 		if (step[i].wanted)
 			TRY(db_send(c, step[i].query, w));
+	CRASH(before_commit);
 	TRY(db_flush(c));
+	CRASH(in_commit);
 	for (size_t i = 0; i < COUNT(step); i++)
 		if (step[i].wanted)
 			TRY(db_take(c, step[i].query, NULL, NULL));
@@ -667,6 +670,7 @@ err_t batch_run(struct ctx *c, struct mail *mail, size_t n, struct place *place,
 	w.now = g.now;
 	TRY(outbox_pack(c, &letters, &w.letters));
 	TRY(write_all(c, &w));
+	CRASH(after_commit);
 	memcpy(place, next, sizeof next);
 	for (size_t i = 0; i < n; i++)
 		mail[i].outcome = told[i];

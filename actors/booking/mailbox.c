@@ -370,6 +370,7 @@ static enum settled settle(struct mailbox *m, struct mail *mail, size_t n)
 			return MOVED;
 		if (e.code == ERR_none) {
 			metric_time(METRIC_booking_batch_seconds, clock_mono() - begun);
+			CRASH(before_outcome);
 			answer(m, mail, n);
 			tell_progress(m, mail, n);
 			relay_wake(m->relay);

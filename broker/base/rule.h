@@ -1,6 +1,7 @@
 /*
  * rule.h - rules that can be switched off, one at a time, in a test build: `make mutants` does
- * so for each and expects some test to fail.  In any other build RULE() is the constant true.
+ * so for each and expects some test to fail.  And points where a process of a test build dies, or
+ * stops: `make faults` has it do so.  In any other build RULE() is the constant true, CRASH() nothing.
  */
 #ifndef BROKER_BASE_RULE_H
 #define BROKER_BASE_RULE_H
@@ -50,6 +51,14 @@
 	X(cache_key,         "what is kept is served under any key")                      \
 	X(cache_fence,       "what was read before a change is kept after it")
 
+/* A batch of commands, from its locks to its answers. */
+#define CRASH_TABLE(X)                                                                    \
+	X(after_lock,        "what it decides about is locked")                           \
+	X(before_commit,     "all is decided, nothing written")                           \
+	X(in_commit,         "the commit is sent, its answer not heard")                  \
+	X(after_commit,      "it is committed, and not known here")                       \
+	X(before_outcome,    "it is known, and nobody told")
+
 #ifdef HEALTHMED_MUTANTS
 enum rule {
 #define X(name, text) RULE_##name,
@@ -58,8 +67,16 @@ enum rule {
 	RULE_COUNT
 };
 bool rule_holds(enum rule);	/* not the one that the environment's MUTANT names */
+enum crash {
+#define X(name, text) CRASH_##name,
+	CRASH_TABLE(X)
+#undef X
+};
+void crash_at(enum crash);	/* here, at the nth time, if CRASH or FREEZE is "<name> <n>" */
 #define RULE(name) rule_holds(RULE_##name)
+#define CRASH(name) crash_at(CRASH_##name)
 #else
 #define RULE(name) true
+#define CRASH(name) ((void) 0)
 #endif
 #endif

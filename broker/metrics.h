@@ -12,6 +12,7 @@
 	X(http_requests,            COUNTER,   "status", "answers of the gateway, by status")     \
 	X(http_seconds,             HISTOGRAM, "",       "time from request to answer")           \
 	X(http_waiting,             GAUGE,     "",       "requests that wait for an actor")       \
+	X(http_crowded,             COUNTER,   "what",   "times too many waited already, by for what") \
 	X(call_requests,            COUNTER,   "call",   "calls answered by actors")              \
 	X(call_errors,              COUNTER,   "code",   "calls refused, by error code")          \
 	X(call_seconds,             HISTOGRAM, "",       "time to answer a call")                 \

@@ -365,7 +365,8 @@ void ask_http(const struct ask *a, const char *host, struct text *t)
 		text_int(t, a->n);
 	}
 	if (s.body.n) {
-		text_say(t, "\r\nContent-Type: application/json\r\nContent-Length: ");
+		/* What is measured is the outcome, also of a mailbox that is behind. */
+		text_say(t, "\r\nPrefer: wait=5\r\nContent-Type: application/json\r\nContent-Length: ");
 		text_int(t, s.body.n);
 	}
 	text_say(t, "\r\n\r\n");

@@ -55,16 +55,6 @@ void field_set(const struct msg *m, void *out, const struct field *f, int64_t va
 	((struct set *) out)->has |= UINT64_C(1) << (f - m->fields);
 }
 
-static void wait_begins(struct gateway *g)
-{
-	metric_set(METRIC_http_waiting, atomic_fetch_add(&g->waiting, 1) + 1);
-}
-
-static void wait_ends(struct gateway *g)
-{
-	metric_set(METRIC_http_waiting, atomic_fetch_sub(&g->waiting, 1) - 1);
-}
-
 /* Reads what an actor sent; what is wrong with that is no fault of the client's. */
 static err_t read_reply(struct ctx *c, const struct msg *m, struct str bytes, void **out)
 {
@@ -89,6 +79,8 @@ static err_t read_reply(struct ctx *c, const struct msg *m, struct str bytes, vo
 
 err_t ask(struct job *j, const struct call *k, const void *req, const char *request, void **rep)
 {
+	const enum crowd_row row = crowd_of(k->domain);
+	const int64_t began = clock_mono();
 	struct headers h = { .n = 0 };
 	struct str body, reply;
 
@@ -96,10 +88,11 @@ err_t ask(struct job *j, const struct call *k, const void *req, const char *requ
 	wire_put_ctx(j->c, false, &h);
 	if (request != NULL)
 		wire_put(&h, WIRE_REQUEST, request);
-	wait_begins(j->g);
+	if (!crowd_enter(&j->g->crowd, row, began))
+		return refuse(j->c, ERR_unavailable, "%s: too many wait", k->name);
 	const err_t e = bus_request(j->c, bus_of(j->g), k->subject, &h, body, &reply);
 
-	wait_ends(j->g);
+	crowd_leave(&j->g->crowd, row, began, clock_mono(), e.code != ERR_timeout);
 	TRY(e);
 	return read_reply(j->c, k->rep, reply, rep);
 }
@@ -126,17 +119,46 @@ static err_t hash_body(struct job *j, const struct call *k, const void *req, str
 	return OK;
 }
 
-err_t command(struct job *j, const struct call *k, const void *req, int64_t doctor, int64_t wait_us,
+/* Publishes, and waits: for the outcome while not too many do, else for the acknowledgement. */
+static err_t send_off(struct job *j, const struct call *k, int64_t doctor, struct headers *h, struct str body,
+		      int64_t *wait_us, struct bus_outcome *o)
+{
+	struct crowd *crowd = &j->g->crowd;
+	const int64_t began = clock_mono();
+	enum crowd_row row = CROWD_outcome;
+
+	if (*wait_us == 0 || !crowd_enter(crowd, row, began)) {
+		*wait_us = 0;
+		row = CROWD_log;
+		if (!crowd_enter(crowd, row, began))
+			return refuse(j->c, ERR_unavailable, "%s: too many wait", k->name);
+	}
+	j->c->deadline = began + (*wait_us > ACK_DEADLINE ? *wait_us : ACK_DEADLINE);
+	if (*wait_us > 0)
+		memory_waits(&j->g->memory, doctor, began);
+
+	char subject[PARTITION_SUBJECT];
+
+	partition_subject(doctor, subject);
+	const err_t e = bus_command(j->c, bus_of(j->g), subject, h, body, *wait_us, outcome_room(k), o);
+
+	const int64_t now = clock_mono();
+
+	memory_waited(&j->g->memory, doctor, *wait_us > 0, began, now, o);
+	crowd_leave(crowd, row, began, now, o->state != OUTCOME_UNKNOWN);
+	return e;
+}
+
+err_t command(struct job *j, const struct call *k, const void *req, int64_t doctor, int64_t *wait_us,
 	      struct request_id *id, struct bus_outcome *o)
 {
-	char subject[PARTITION_SUBJECT], text[REQUEST_ID_TEXT + 1];
+	char text[REQUEST_ID_TEXT + 1];
 	struct headers h = { .n = 0 };
 	struct digest hash;
 	struct str body;
 
 	*o = (struct bus_outcome) { .state = OUTCOME_UNKNOWN };
 	*id = request_id_make(j->g->secret, doctor, j->who, j->key);
-	partition_subject(doctor, subject);
 	TRY(msg_to_pack(j->c, k->req, req, &body));
 	TRY(hash_body(j, k, req, body, &hash));
 	request_id_say(id, j->g->secret, j->who, hash);
@@ -144,12 +166,7 @@ err_t command(struct job *j, const struct call *k, const void *req, int64_t doct
 	wire_put_ctx(j->c, true, &h);
 	wire_put(&h, WIRE_CALL, k->name);
 	wire_put(&h, WIRE_REQUEST, text);
-	j->c->deadline = clock_mono() + (wait_us > ACK_DEADLINE ? wait_us : ACK_DEADLINE);
-	wait_begins(j->g);
-	const err_t e = bus_command(j->c, bus_of(j->g), subject, &h, body, wait_us, outcome_room(k), o);
-
-	wait_ends(j->g);
-	return e;
+	return send_off(j, k, doctor, &h, body, wait_us, o);
 }
 
 static const char *text_of(struct ctx *c, struct str s)

@@ -119,10 +119,11 @@ static err_t attest(struct job *j, int64_t appointment, struct appointments_loca
 	const struct booking_outcome *o;
 	struct bus_outcome outcome;
 	struct request_id id;
+	int64_t wait = ATTEST_WAIT;
 
 	SET(&q, id, appointment);
 	SET(&q, doctor_id, at->doctor_id);
-	TRY(command(j, k, &q, at->doctor_id, ATTEST_WAIT, &id, &outcome));
+	TRY(command(j, k, &q, at->doctor_id, &wait, &id, &outcome));
 	if (outcome.state != OUTCOME_DECIDED)
 		return refuse(j->c, ERR_outcome_unknown, "%s: not decided in time", k->name);
 	TRY(outcome_read(j, k, outcome.outcome, &o));

@@ -115,7 +115,8 @@ static int open_all(struct gateway *g, struct http **http)
 	limit_init(&g->requests, config_int(CONFIG_LIMIT_REQUESTS));
 	limit_init(&g->registrations, config_int(CONFIG_LIMIT_REGISTRATIONS));
 	limit_init(&g->logins, config_int(CONFIG_LIMIT_LOGINS));
-	(void) pthread_mutex_init(&g->memory.sent_lock, NULL);
+	memory_init(&g->memory);
+	crowd_init(&g->crowd, (int) config_int(CONFIG_GATEWAY_THREADS));
 	ended_init(&g->ended);
 	router_build();
 

@@ -301,8 +301,12 @@ static err_t by_request_id(struct job *j)
 	j->c->deadline = clock_mono() + READ_DEADLINE;
 	TRY(ask(j, j->call, req, NULL, &any));
 	rep = any;
-	if (rep->status == REQUEST_PENDING && !rep->has.ahead) {
-		const int64_t ahead = memory_ahead(&j->g->memory, id.doctor, memory_seq(&j->g->memory, &id));
+	const int64_t seq = memory_seq(&j->g->memory, &id);
+
+	if (rep->status != REQUEST_PENDING) {
+		memory_decided(&j->g->memory, id.doctor, seq, clock_mono());
+	} else if (!rep->has.ahead) {
+		const int64_t ahead = memory_ahead(&j->g->memory, id.doctor, seq);
 
 		if (ahead >= 0)
 			SET(rep, ahead, ahead);
@@ -352,11 +356,14 @@ static err_t by_mailbox(struct job *j)
 	char text[REQUEST_ID_TEXT + 1];
 	struct bus_outcome o;
 	struct request_id id;
-	int64_t doctor = 0;
+	int64_t doctor = 0, wait = prefer.wait_s * SECOND;
 
 	TRY(find_mailbox(j, &doctor));
-	TRY(command(j, j->call, j->req, doctor, prefer.wait_s * SECOND, &id, &o));
-	if (prefer.waits)
+	/* Who says how long he waits, waits: he knows better than we do. */
+	if (!prefer.waits && memory_behind(&j->g->memory, doctor, clock_mono()) && RULE(behind))
+		wait = 0;
+	TRY(command(j, j->call, j->req, doctor, &wait, &id, &o));
+	if (prefer.waits && wait > 0)
 		http_put(j->a, "Preference-Applied", "wait=%" PRId64, prefer.wait_s);
 	else if (prefer.async)
 		http_put(j->a, "Preference-Applied", "respond-async");

@@ -11,6 +11,7 @@
 #include "broker/base/nets.h"
 #include "broker/bus.h"
 #include "web/auth.h"
+#include "web/crowd.h"
 #include "web/ended.h"
 #include "web/http.h"
 #include "web/limit.h"
@@ -28,7 +29,7 @@ struct gateway {
 	const char      *origins;		/* CORS_ORIGINS */
 	struct nets      proxies;		/* TRUSTED_PROXIES */
 	struct limit     requests, registrations, logins;
-	_Atomic int64_t  waiting;		/* for an actor */
+	struct crowd     crowd;			/* of those who wait */
 	struct memory    memory;
 };
 

@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include "broker/base/clock.h"
 #include "broker/base/digest.h"
+#include "broker/base/rule.h"
 #include "broker/wire.h"
 #include "web/http.h"
 #include "web/problem.h"
@@ -41,6 +42,7 @@ enum {
 #define FILE_DEADLINE (60 * SECOND)	/* to come, or to be taken */
 #define LINGER        (5 * SECOND)
 #define WATCH_EVERY   (100 * MS)
+#define IDLE_FOR      SECOND		/* of a connection, while others wait for a thread */
 
 /* One thread of civetweb's and the connection it serves. */
 struct seat {
@@ -48,6 +50,7 @@ struct seat {
 	bool            open, busy;	/* a connection; a request of it */
 	int64_t         body_by;	/* when its body must be there, or taken; 0: none is awaited */
 	bool            writing;	/* taken, by the client */
+	int64_t         since;		/* when its last answer went */
 	char            peer[48];
 	int             peer_port;
 	/* of the thread alone */
@@ -63,7 +66,8 @@ struct http {
 	void              *of;
 	int                port, seats;
 	struct seat      **seat;
-	_Atomic int        nseats;
+	_Atomic int        nseats, taken;	/* made; and those with a connection */
+	_Atomic bool       crowded;	/* connections wait for a thread: each answer ends its own */
 	_Atomic bool       closing;	/* every answer ends its connection */
 	_Atomic bool       over;	/* the watch goes home */
 	pthread_t          watch;
@@ -493,7 +497,8 @@ static int on_request(struct mg_connection *conn)
 		h->fn(h->of, &q, &a);
 	}
 	finish_body(&q);
-	q.close |= atomic_load_explicit(&h->closing, memory_order_relaxed);
+	q.close |= atomic_load_explicit(&h->closing, memory_order_relaxed) ||
+		   atomic_load_explicit(&h->crowded, memory_order_relaxed);
 	if (a.begun)
 		end_pieces(&q, &a);
 	else
@@ -502,6 +507,7 @@ static int on_request(struct mg_connection *conn)
 	linger(&q);
 	(void) pthread_mutex_lock(&s->lock);
 	s->busy = false;
+	s->since = clock_mono();
 	(void) pthread_mutex_unlock(&s->lock);
 	return a.status;
 }
@@ -554,6 +560,7 @@ static int on_connect(const struct mg_connection *conn, void **data)
 	struct seat *s = mg_get_thread_pointer(conn);
 
 	*data = NULL;
+	atomic_fetch_add(&((struct http *) mg_get_user_data(mg_get_context(conn)))->taken, 1);
 	(void) pthread_mutex_lock(&s->lock);
 	s->open = true;
 	s->busy = false;
@@ -567,6 +574,7 @@ static void on_close(const struct mg_connection *conn)
 {
 	struct seat *s = mg_get_thread_pointer(conn);
 
+	atomic_fetch_sub(&((struct http *) mg_get_user_data(mg_get_context(conn)))->taken, 1);
 	(void) pthread_mutex_lock(&s->lock);
 	s->open = s->busy = false;
 	s->body_by = 0;
@@ -605,7 +613,13 @@ static struct seat *seat_of(struct http *h, const char *peer, int port)
  * their address among the files of the process; seldom, and under the lock of their thread, which
  * would have to take it before closing.  Returns how many connections there are.
  */
-static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
+enum sweep {
+	LATE,		/* ends those whose body does not come, or is not taken */
+	IDLE,		/* and those that have not asked for a while */
+	ALL,		/* and all that do not ask just now; nobody new comes in */
+};
+
+static int sweep(struct http *h, enum sweep what, int64_t now)
 {
 	DIR *d = opendir("/proc/self/fd");
 	int connections = 0;
@@ -626,7 +640,7 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 		    port_of(&here) != h->port)
 			continue;
 		(void) getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &on);
-		if (listening && listeners) {
+		if (listening && what == ALL) {
 			/* civetweb polls on, at a file that never has anything to say. */
 			const int quiet = eventfd(0, EFD_CLOEXEC);
 
@@ -643,11 +657,11 @@ static int sweep(struct http *h, bool listeners, bool idle, int64_t now)
 		connections++;
 		/* What has come already can still be read, and an answer written. */
 		if ((s = seat_of(h, host, port_of(&peer))) == NULL) {
-			if (idle)	/* not one request so far */
+			if (what == ALL)	/* not one request so far */
 				(void) shutdown(fd, SHUT_RD);
 			continue;
 		}
-		if ((idle && !s->busy) || (s->body_by != 0 && s->body_by < now)) {
+		if ((what != LATE && !s->busy && (what == ALL || now - s->since > IDLE_FOR)) || (s->body_by != 0 && s->body_by < now)) {
 			(void) shutdown(fd, s->body_by != 0 && s->writing ? SHUT_RDWR : SHUT_RD);
 			s->body_by = 0;
 		}
@@ -673,6 +687,17 @@ static bool somebody_is_late(struct http *h, int64_t now)
 	return late;
 }
 
+/* When every thread has a connection, and more wait, those that nobody uses give up theirs. */
+static void make_room(struct http *h, int64_t now)
+{
+	const bool full = atomic_load(&h->taken) >= h->seats && RULE(idle_give_way);
+	const bool crowded = full && sweep(h, LATE, now) > h->seats;
+
+	atomic_store(&h->crowded, crowded);
+	if (crowded)
+		(void) sweep(h, IDLE, now);
+}
+
 /* civetweb's own timeout begins anew with every byte; this one does not. */
 static void *watch(void *of)
 {
@@ -682,7 +707,8 @@ static void *watch(void *of)
 		const int64_t now = clock_mono();
 
 		if (somebody_is_late(h, now))
-			(void) sweep(h, false, false, now);
+			(void) sweep(h, LATE, now);
+		make_room(h, now);
 		clock_rest(WATCH_EVERY);
 	}
 	return NULL;
@@ -766,7 +792,7 @@ void http_stop(struct http *h, int64_t limit_us)
 	const int64_t until = clock_mono() + limit_us;
 
 	atomic_store(&h->closing, true);
-	while (sweep(h, true, true, clock_mono()) > 0 && clock_mono() < until)
+	while (sweep(h, ALL, clock_mono()) > 0 && clock_mono() < until)
 		clock_rest(10 * MS);
 	let_go(h);
 }

@@ -40,8 +40,8 @@ void    field_set(const struct msg *, void *out, const struct field *, int64_t);
 err_t ask(struct job *, const struct call *k, const void *req, const char *request, void **rep)
 	MUST_CHECK;
 /* A command to a doctor's mailbox; *id becomes its request id.  Waits for the outcome so long, for the
- * stream's acknowledgement a little longer. */
-err_t command(struct job *, const struct call *k, const void *req, int64_t doctor, int64_t wait_us,
+ * stream's acknowledgement a little longer; *wait_us becomes 0 when too many wait for outcomes already. */
+err_t command(struct job *, const struct call *k, const void *req, int64_t doctor, int64_t *wait_us,
 	      struct request_id *id, struct bus_outcome *) MUST_CHECK;
 /* What was decided; or the refusal.  The outcome lies in the arena. */
 err_t outcome_read(struct job *, const struct call *, struct str bytes,

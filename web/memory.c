@@ -1,7 +1,18 @@
 /* memory.c - see memory.h.  Must not be needed for correctness. */
 #include <string.h>
+#include "broker/base/clock.h"
 #include "broker/msg/booking.h"
 #include "web/memory.h"
+
+#define BEHIND SECOND
+
+void memory_init(struct memory *m)
+{
+	memset(m, 0, sizeof *m);
+	(void) pthread_mutex_init(&m->sent_lock, NULL);
+	for (int p = 0; p < PARTITIONS; p++)
+		(void) pthread_mutex_init(&m->progress[p].lock, NULL);
+}
 
 static _Atomic int64_t *known_row(const struct memory *m, int64_t doctor)
 {
@@ -34,6 +45,17 @@ void memory_know(struct memory *m, int64_t doctor)
 	atomic_store(&row[atomic_fetch_add(&turn, 1) % KNOWN_WAYS], doctor);
 }
 
+/* All up to that sequence is decided. */
+static void settle(struct progress *p, int64_t seq, int64_t now)
+{
+	if (p->owed != 0 && seq >= p->owed) {
+		p->lag = now - p->owed_at;
+		p->owed = 0;
+	}
+	if (p->ours == 0 && seq >= p->top)	/* nothing of ours is open */
+		p->lag = 0;
+}
+
 void memory_progress(void *of, const struct bus_msg *msg)
 {
 	struct memory *m = of;
@@ -47,21 +69,80 @@ void memory_progress(void *of, const struct bus_msg *msg)
 		return;
 	struct progress *to = &m->progress[p.partition];
 
-	atomic_store(&to->last_seq, p.last_seq);
-	atomic_store(&to->waiting, p.waiting);
-	atomic_store(&to->known, true);
+	(void) pthread_mutex_lock(&to->lock);
+	if (p.last_seq < to->last_seq)		/* another stream, whose sequences say nothing of the former's */
+		to->top = to->owed = to->lag = 0;
+	to->known = true;
+	to->last_seq = p.last_seq;
+	to->waiting = p.waiting;
+	to->heard = clock_mono();
+	settle(to, p.last_seq, to->heard);
+	(void) pthread_mutex_unlock(&to->lock);
+}
+
+static struct progress *progress_of(const struct memory *m, int64_t doctor)
+{
+	struct progress *p = &((struct memory *) (uintptr_t) m)->progress[partition_of(doctor)];
+
+	(void) pthread_mutex_lock(&p->lock);
+	return p;
 }
 
 int64_t memory_ahead(const struct memory *m, int64_t doctor, int64_t seq)
 {
-	const struct progress *p = &m->progress[partition_of(doctor)];
-	int64_t last, waiting;
+	struct progress *p = progress_of(m, doctor);
+	const int64_t between = seq - p->last_seq - 1;
+	const int64_t ahead = seq <= 0 || !p->known ? -1 : between < 0 ? 0 :
+			      between < p->waiting ? between : p->waiting;
 
-	if (seq <= 0 || !atomic_load(&p->known))
-		return -1;
-	last = atomic_load(&p->last_seq);
-	waiting = atomic_load(&p->waiting);
-	return seq <= last ? 0 : seq - last - 1 < waiting ? seq - last - 1 : waiting;
+	(void) pthread_mutex_unlock(&p->lock);
+	return ahead;
+}
+
+bool memory_behind(const struct memory *m, int64_t doctor, int64_t now)
+{
+	struct progress *p = progress_of(m, doctor);
+	const bool behind = p->lag > BEHIND || (p->ours > 0 && now - p->heard > BEHIND) ||
+			    (p->owed != 0 && now - p->owed_at > BEHIND);
+
+	(void) pthread_mutex_unlock(&p->lock);
+	return behind;
+}
+
+void memory_waits(struct memory *m, int64_t doctor, int64_t now)
+{
+	struct progress *p = progress_of(m, doctor);
+
+	if (p->ours++ == 0)
+		p->heard = now;
+	(void) pthread_mutex_unlock(&p->lock);
+}
+
+void memory_waited(struct memory *m, int64_t doctor, bool waited, int64_t began, int64_t now,
+		   const struct bus_outcome *o)
+{
+	struct progress *p = progress_of(m, doctor);
+
+	p->ours -= waited;
+	if (o->seq > p->top)
+		p->top = o->seq;
+	if (o->state == OUTCOME_DECIDED) {
+		p->heard = now;
+		p->lag = now - began;
+		settle(p, o->seq, now);
+	} else if (o->state == OUTCOME_ACCEPTED && p->owed == 0) {
+		p->owed = o->seq;
+		p->owed_at = began;
+	}
+	(void) pthread_mutex_unlock(&p->lock);
+}
+
+void memory_decided(struct memory *m, int64_t doctor, int64_t seq, int64_t now)
+{
+	struct progress *p = progress_of(m, doctor);
+
+	settle(p, seq, now);
+	(void) pthread_mutex_unlock(&p->lock);
 }
 
 static struct sent *sent_at(struct memory *m, const struct digest *nonce)

@@ -28,6 +28,7 @@ enum {
 	RETRY_MS     = 200,
 	REST_MS      = 50,		/* between tries of a batch */
 	PROGRESS_MS  = 100,
+	QUIET_MS     = 20,		/* then the last of it is told */
 	CALL_MS      = 2000,		/* for the stream's administration */
 	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
 	PURGE_S      = 3600,
@@ -43,7 +44,8 @@ struct part {
 		PART_READS,
 	} state;
 	int64_t start_at;		/* of clock_mono() */
-	int64_t told_at, purged_at;	/* when progress was last published, when it was last purged */
+	int64_t told, told_at;		/* the progress that was last published, and when */
+	int64_t purged_at;
 	int64_t waiting;		/* behind the last message read */
 };
 
@@ -62,6 +64,7 @@ struct mailbox {
 	int64_t          balance_at;
 	struct part      part[PARTITIONS];
 	struct place     place[PARTITIONS];
+	bool             untold;	/* there is progress that was not published */
 	struct mail      mail[BATCH_MAX];
 	size_t           nmail;
 	struct arena     arena;
@@ -177,6 +180,7 @@ static err_t start_part(struct mailbox *m, int p)
 	partition_filter(p, filter);
 	TRY(reader_start(c, m->reader, p, filter, expects ? place->last_seq : 1));
 	part->state = expects ? PART_EXPECTS : PART_READS;
+	m->untold = true;
 	return OK;
 }
 
@@ -217,6 +221,8 @@ static void collect(struct mailbox *m)
 {
 	int64_t wait = m->balance_at - clock_mono();
 
+	if (m->untold && wait > QUIET_MS * MS)
+		wait = QUIET_MS * MS;
 	for (int p = 0; p < PARTITIONS; p++)
 		if (m->owner.owned[p] && m->part[p].state == PART_STOPPED &&
 		    wait > m->part[p].start_at - clock_mono())
@@ -298,25 +304,39 @@ static void answer(struct mailbox *m, struct mail *mail, size_t n)
 	}
 }
 
-static void tell_progress(struct mailbox *m, const struct mail *mail, size_t n)
+static void tell_progress(struct mailbox *m, int p, int64_t now)
+{
+	struct part *part = &m->part[p];
+	struct booking_progress progress = { .set = { 0 } };
+	char subject[64];
+	struct str body;
+
+	part->told_at = now;
+	part->told = m->place[p].last_seq;
+	SET(&progress, partition, p);
+	SET(&progress, last_seq, part->told);
+	SET(&progress, waiting, part->waiting);
+	(void) snprintf(subject, sizeof subject, "healthmed.v1.progress.%d", p);
+	if (msg_to_pack(&m->ctx, &booking_progress_msg, &progress, &body).code == ERR_none)
+		(void) !bus_publish(m->bus, subject, NULL, body).code;
+}
+
+/* Of each partition now and then, while there is work; the last of it once that rests, so that a
+ * gateway knows what has been decided. */
+static void tell(struct mailbox *m, bool rests)
 {
 	const int64_t now = clock_mono();
 
-	for (size_t i = n; i-- > 0;) {
-		const int p = mail[i].partition;
-		struct booking_progress progress = { .set = { 0 } };
-		char subject[64];
-		struct str body;
+	m->untold = false;
+	for (int p = 0; p < PARTITIONS; p++) {
+		const struct part *part = &m->part[p];
 
-		if (now - m->part[p].told_at < PROGRESS_MS * MS)
+		if (part->state != PART_READS || part->told == m->place[p].last_seq)
 			continue;
-		m->part[p].told_at = now;
-		SET(&progress, partition, p);
-		SET(&progress, last_seq, m->place[p].last_seq);
-		SET(&progress, waiting, m->part[p].waiting);
-		(void) snprintf(subject, sizeof subject, "healthmed.v1.progress.%d", p);
-		if (msg_to_pack(&m->ctx, &booking_progress_msg, &progress, &body).code == ERR_none)
-			(void) !bus_publish(m->bus, subject, NULL, body).code;
+		if (rests || now - part->told_at >= PROGRESS_MS * MS)
+			tell_progress(m, p, now);
+		else
+			m->untold = true;
 	}
 }
 
@@ -372,7 +392,7 @@ static enum settled settle(struct mailbox *m, struct mail *mail, size_t n)
 			metric_time(METRIC_booking_batch_seconds, clock_mono() - begun);
 			CRASH(before_outcome);
 			answer(m, mail, n);
-			tell_progress(m, mail, n);
+			tell(m, false);
 			relay_wake(m->relay);
 			return SETTLED;
 		}
@@ -564,6 +584,8 @@ static void *run(void *of)
 		collect(m);
 		if (m->nmail > 0)
 			run_batch(m);
+		else if (m->untold)
+			tell(m, true);
 		purge(m);	/* also under a load that never ends */
 	}
 	free_mails(m);

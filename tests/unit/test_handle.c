@@ -11,6 +11,8 @@
 #include "web/room.h"
 #include "web/router.h"
 
+enum { THREADS = 16 };
+
 static struct gateway *g;
 static struct ctx *c;
 
@@ -171,13 +173,12 @@ static void begin(void)
 	if (g == NULL) {
 		g = calloc(1, sizeof *g);
 		g->secret = STR("0123456789abcdef0123456789abcdef");
-		(void) pthread_mutex_init(&g->memory.sent_lock, NULL);
 		ended_init(&g->ended);
 		router_build();
 		log_level_set("error");
 	}
-	memset(g->memory.known, 0, sizeof g->memory.known);
-	memset(g->memory.progress, 0, sizeof g->memory.progress);
+	memory_init(&g->memory);
+	crowd_init(&g->crowd, THREADS);
 	g->origins = "https://a.example, https://b.example";
 	limit_init(&g->requests, 1000000);
 	limit_init(&g->registrations, 1000000);
@@ -306,9 +307,9 @@ TEST(a_booking_that_is_accepted_but_undecided_is_202_and_says_where_to_look)
 {
 	begin();
 	bus_decides = (struct bus_outcome) { .state = OUTCOME_ACCEPTED, .seq = 40 };
-	atomic_store(&g->memory.progress[partition_of(5)].known, true);
-	atomic_store(&g->memory.progress[partition_of(5)].last_seq, 30);
-	atomic_store(&g->memory.progress[partition_of(5)].waiting, 100);
+	g->memory.progress[partition_of(5)].known = true;
+	g->memory.progress[partition_of(5)].last_seq = 30;
+	g->memory.progress[partition_of(5)].waiting = 100;
 	assert_int_equal(book("k", "respond-async"), 202);
 	assert_int_equal(waited, 0);
 	assert_non_null(strstr(head, "Preference-Applied: respond-async\n"));
@@ -329,6 +330,110 @@ TEST(a_booking_nobody_knows_of_is_504_and_says_where_to_look)
 	bus_error = ERR(unavailable);
 	assert_int_equal(book("k", NULL), 503);
 	assert_non_null(strstr(head, "Retry-After: "));
+}
+
+/* For a second, and nothing was heard. */
+static void wait_beside(enum crowd_row row, int threads)
+{
+	const int64_t since = clock_mono() - SECOND;
+
+	for (int i = 0; i < threads; i++)
+		assert_true(crowd_enter(&g->crowd, row, since));
+}
+
+TEST(half_of_the_threads_wait_for_outcomes_and_whoever_comes_then_is_told_202)
+{
+	begin();
+	wait_beside(CROWD_outcome, THREADS / 2 - 1);
+	decided(REQUEST_BOOKED, NULL);
+	assert_int_equal(book("k", NULL), 201);
+	begin();
+	wait_beside(CROWD_outcome, THREADS / 2);
+	bus_decides = (struct bus_outcome) { .state = OUTCOME_ACCEPTED, .seq = 40 };
+	assert_int_equal(book("k", "wait=3"), 202);
+	assert_int_equal(waited, 0);
+	assert_null(strstr(head, "Preference-Applied"));
+	crowd_leave(&g->crowd, CROWD_outcome, 0, 0, false);
+	assert_int_equal(book("k", "wait=3"), 202);
+	assert_int_equal(waited, 3 * SECOND);
+	assert_non_null(strstr(head, "Preference-Applied: wait=3\n"));
+}
+
+TEST(when_too_many_wait_for_the_stream_a_command_is_503_and_was_not_sent)
+{
+	begin();
+	wait_beside(CROWD_outcome, THREADS / 2);
+	wait_beside(CROWD_log, THREADS / 4);
+	assert_int_equal(book("k", NULL), 503);
+	assert_non_null(strstr(head, "Retry-After: "));
+	assert_int_equal(commands, 0);
+}
+
+TEST(a_domain_that_hangs_leaves_the_others_their_threads)
+{
+	begin();
+	wait_beside(CROWD_appointments, THREADS / 2);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments", NULL, NULL), 503);
+	assert_non_null(strstr(head, "Retry-After: "));
+	assert_int_equal(requests, 0);
+	(void) ask("GET", "/api/v1/users/me", NULL, NULL);
+	assert_int_equal(requests, 1);
+}
+
+TEST(while_answers_flow_a_rush_is_no_reason_to_refuse_anybody)
+{
+	const int64_t now = clock_mono();
+
+	begin();
+	wait_beside(CROWD_appointments, THREADS / 2);
+	crowd_leave(&g->crowd, CROWD_appointments, now - MS, now, true);
+	for (int i = 0; i < THREADS; i++)
+		assert_true(crowd_enter(&g->crowd, CROWD_appointments, now + 99 * MS));
+	assert_false(crowd_enter(&g->crowd, CROWD_appointments, now + 100 * MS));
+}
+
+TEST(where_the_last_one_waited_for_more_than_a_second_few_wait)
+{
+	const int64_t now = clock_mono();
+	int n = 0;
+
+	begin();
+	assert_true(crowd_enter(&g->crowd, CROWD_appointments, now - 2 * SECOND));
+	crowd_leave(&g->crowd, CROWD_appointments, now - 2 * SECOND, now, true);
+	while (crowd_enter(&g->crowd, CROWD_appointments, now))
+		n++;
+	assert_int_equal(n, THREADS / 8);
+	crowd_leave(&g->crowd, CROWD_appointments, now, now + MS, true);	/* this one was quick */
+	assert_true(crowd_enter(&g->crowd, CROWD_appointments, now + 2 * MS));
+}
+
+TEST(what_needs_nobody_is_answered_while_all_others_wait)
+{
+	begin();
+	wait_beside(CROWD_appointments, THREADS / 2);
+	wait_beside(CROWD_outcome, THREADS / 8 * 3);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/users/me", NULL, NULL), 503);
+	assert_int_equal(requests, 0);
+	assert_int_equal(ask("GET", "/livez", NULL, NULL), 200);
+}
+
+TEST(nobody_waits_for_a_mailbox_that_is_behind_but_who_says_how_long)
+{
+	const struct bus_outcome accepted = { .state = OUTCOME_ACCEPTED, .seq = 40 };
+
+	begin();
+	memory_waited(&g->memory, 5, false, clock_mono() - 2 * SECOND, clock_mono(), &accepted);
+	bus_decides = (struct bus_outcome) { .state = OUTCOME_ACCEPTED, .seq = 41 };
+	assert_int_equal(book("k", NULL), 202);
+	assert_int_equal(waited, 0);
+	assert_int_equal(book("l", "wait=3"), 202);
+	assert_int_equal(waited, 3 * SECOND);
+	memory_decided(&g->memory, 5, 41, clock_mono());
+	nsent = 0;
+	(void) book("m", NULL);
+	assert_int_equal(waited, 5 * SECOND);
 }
 
 TEST(the_same_key_of_the_same_user_is_the_same_request)

@@ -11,6 +11,8 @@
 #include "tests/unit/test.h"
 #include "web/http.h"
 
+enum { THREADS = 8 };
+
 static struct http *server;
 static int port;
 static _Atomic int served;
@@ -60,7 +62,7 @@ static void start(void)
 	char why[256] = "";
 
 	if (server == NULL)
-		server = http_start("127.0.0.1:0", 8, echo, NULL, why);
+		server = http_start("127.0.0.1:0", THREADS, echo, NULL, why);
 	assert_string_equal(why, "");
 	port = http_port(server);
 	atomic_store(&served, 0);
@@ -323,6 +325,27 @@ static void *stop(void *of)
 	(void) of;
 	http_stop(server, 5 * SECOND);
 	return NULL;
+}
+
+TEST(connections_that_nobody_uses_give_way_to_those_that_wait)
+{
+	static const char ask[] = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+	int fd[2 * THREADS], told = 0;
+
+	start();
+	for (int i = 0; i < 2 * THREADS; i++) {
+		assert_true((fd[i] = dial()) >= 0);
+		assert_int_equal(send(fd[i], ask, sizeof ask - 1, MSG_NOSIGNAL), (ssize_t) sizeof ask - 1);
+	}
+	for (int i = 0; i < 2 * THREADS; i++) {		/* twice as many as can be served, and none is closed by its client */
+		(void) hear(fd[i], heard, sizeof heard, 1);
+		told += strncmp(heard, "HTTP/1.1 200", 12) == 0;
+	}
+	assert_int_equal(told, 2 * THREADS);
+	for (int i = 0; i < 2 * THREADS; i++)
+		(void) close(fd[i]);
+	for (int i = 0; !goes_on(ask); i++)		/* until it is noticed that there is room again */
+		assert_true(i < 1000 && usleep(10 * MS) == 0);
 }
 
 TEST(when_it_stops_nobody_is_cut_off_and_nobody_new_comes_in)

@@ -2,6 +2,7 @@
 #include "actors/booking/agenda.h"
 #include "actors/booking/transitions.h"
 #include "broker/base/clock.h"
+#include "broker/base/rule.h"
 
 #define MINUTE (60 * SECOND)
 
@@ -33,6 +34,14 @@ struct appointment *agenda_holder(const struct agenda *g, int64_t slot_id)
 		    appointment_is_live(&g->appointments[i].row))
 			return &g->appointments[i];
 	return NULL;
+}
+
+bool agenda_lost(const struct agenda *g, int64_t account)
+{
+	for (size_t i = 0; i < g->ngone; i++)
+		if (g->gone[i].id == account)
+			return RULE(gone);
+	return false;
 }
 
 bool agenda_overlaps(const struct agenda *g, int64_t doctor_id, int64_t starts, int64_t ends,

@@ -33,7 +33,8 @@ struct agenda {
 	struct appointment *appointments;	/* live, of those slots and patients; those named */
 	struct request     *requests;
 	struct booking_move *moves;		/* slots that appointments have left for another */
-	size_t              nslots, nappointments, nrequests, nmoves;
+	struct booking_id  *gone;		/* whose account was erased, of those who ask and are asked */
+	size_t              nslots, nappointments, nrequests, nmoves, ngone;
 };
 
 bool appointment_is_live(const struct booking_appointment *);
@@ -46,6 +47,9 @@ struct appointment *agenda_holder(const struct agenda *, int64_t slot_id);
 /* Whether a doctor has a slot at some of that time, other than `but` (NULL: whichever). */
 bool agenda_overlaps(const struct agenda *, int64_t doctor_id, int64_t starts, int64_t ends,
 		     const struct slot *but);
+
+/* Whether that account was erased. */
+bool agenda_lost(const struct agenda *, int64_t account);
 
 /* As clients see them. */
 void show_appointment(const struct booking_appointment *, struct appointments_appointment *);

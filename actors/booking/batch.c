@@ -155,6 +155,9 @@ static void add_key(struct booking_keys *keys, const struct mail *m)
 
 	if (k->role == ROLE_PATIENT)
 		NAME(keys->patients, k->user);
+	NAME(keys->accounts, k->doctor_id);
+	if (k->user != k->doctor_id)
+		NAME(keys->accounts, k->user);
 	if (t->names != NULL)
 		t->names(keys, m);
 	if (t->appointment != 0)
@@ -196,7 +199,7 @@ static err_t gather(struct ctx *c, const struct mail *mail, size_t n, struct boo
 	*keys = (struct booking_keys) { .set = { 0 } };
 	memset(&keys->has, 0xff, sizeof keys->has);
 	if (!ROOM(c, keys->partitions, PARTITIONS) || !ROOM(c, keys->patients, n) ||
-	    !ROOM(c, keys->named, n) || !ROOM(c, keys->visits, n) || !ROOM(c, keys->longer, n) ||
+	    !ROOM(c, keys->accounts, 2 * n) || !ROOM(c, keys->named, n) || !ROOM(c, keys->visits, n) || !ROOM(c, keys->longer, n) ||
 	    !ROOM(c, keys->spans, spans) || !ROOM(c, keys->requests, n))
 		return ERR(too_large);
 	for (size_t i = 0; i < n; i++) {
@@ -300,6 +303,7 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 	if (RULE(patient_locks))
 		TRY(db_send(c, lock, &keys));
 	TRY(db_send(c, Q_booking_moment, NULL));
+	TRY(db_send(c, Q_booking_read_gone, &keys));
 	TRY(db_send(c, Q_booking_read_slots, &keys));
 	TRY(db_send(c, Q_booking_read_appointments, &keys));
 	TRY(db_send(c, Q_booking_read_requests, &keys));
@@ -314,6 +318,7 @@ static err_t read_agenda(struct ctx *c, struct mail *mail, size_t n,
 		TRY(db_take(c, lock, NULL, NULL));
 	CRASH(after_lock);
 	TRY(db_take(c, Q_booking_moment, &moment, &nmoments));
+	TRY(db_take(c, Q_booking_read_gone, &g->gone, &g->ngone));
 	TAKE_ROWS(c, Q_booking_read_slots, g->slots, g->nslots, (size_t) keys.slot_ids);
 	TAKE_ROWS(c, Q_booking_read_appointments, g->appointments, g->nappointments, n);
 	TRY(take_requests(c, g, n));

@@ -1,5 +1,6 @@
 /* chores.c - see chores.h.  Must not change an agenda: that is decide.c's. */
 #include <inttypes.h>
+#include <string.h>
 #include "actors/booking/chores.h"
 #include "actors/booking/rows.h"
 #include "broker/partition.h"
@@ -71,10 +72,6 @@ err_t booking_chore(struct ctx *c)
 		TRY(add_command(c, &letters, CALL_booking_expire, q.doctor_id, &q,
 				about(c, "expire", q.id, due[i].granted_batch)));
 	}
-	TRY(db_list(c, Q_booking_left_behind, NULL, &due, &n));
-	for (size_t i = 0; i < n; i++)
-		TRY(add_revoke(c, &letters, &due[i]));
-	TRY(db_exec(c, Q_booking_forget_erased, NULL));
 	return send_off(c, &letters);
 }
 
@@ -111,8 +108,48 @@ static err_t close_agenda(struct ctx *c, int64_t doctor)
 	return send_off(c, &letters);
 }
 
+static void name(struct booking_id *items, size_t *n, int64_t id)
+{
+	SET(&items[*n], id, id);
+	++*n;
+}
+
+/*
+ * Waits for the batches that are deciding about these people, as batches wait for each other, and keeps off
+ * those that come: whatever is decided afterwards knows who is gone, whatever was decided before is seen here.
+ */
+static err_t keep_off(struct ctx *c, const struct facts *f)
+{
+	struct booking_keys keys = { .set = { 0 } };
+	bool seen[PARTITIONS] = { false };
+	struct booking_cursor *cursor;
+	struct booking_count locked;
+	size_t n;
+
+	memset(&keys.has, 0xff, sizeof keys.has);
+	keys.partitions.items = arena_alloc(c->mem, PARTITIONS * sizeof *keys.partitions.items);
+	keys.patients.items = arena_alloc(c->mem, f->items.n * sizeof *keys.patients.items);
+	if (keys.partitions.items == NULL || keys.patients.items == NULL)
+		return refuse(c, ERR_too_large, "no room for what is locked");
+	for (size_t i = 0; i < f->items.n; i++) {
+		const struct fact *gone = &f->items.items[i];
+
+		if (gone->has.patient_id)
+			name(keys.patients.items, &keys.patients.n, gone->patient_id);
+		if (gone->has.doctor_id && !seen[partition_of(gone->doctor_id)])
+			name(keys.partitions.items, &keys.partitions.n, partition_of(gone->doctor_id));
+		if (gone->has.doctor_id)
+			seen[partition_of(gone->doctor_id)] = true;
+	}
+	TRY(db_list(c, Q_booking_lock_cursors, &keys, &cursor, &n));
+	if (n < keys.partitions.n)
+		return refuse(c, ERR_unavailable, "nobody has read that mailbox yet");
+	return db_one(c, Q_booking_lock_patients, &keys, &locked);
+}
+
 static err_t follow_erased(struct ctx *c, const struct facts *f)
 {
+	TRY(keep_off(c, f));
 	for (size_t i = 0; i < f->items.n; i++) {
 		const struct fact *gone = &f->items.items[i];
 

@@ -90,6 +90,7 @@
 #define BOOKING_KEYS(F, T)                                                       \
 	F(T,   BODY, LIST, partitions,       REQ, 0, 16,  booking_id)            \
 	F(T,   BODY, LIST, patients,         REQ, 0, 256, booking_id)            \
+	F(T,   BODY, LIST, accounts,         REQ, 0, 512, booking_id)  /* of both sides */ \
 	F(T,   BODY, LIST, named,            REQ, 0, 256, booking_id)  /* appointments */ \
 	F(T,   BODY, LIST, visits,           REQ, 0, 256, booking_visit)         \
 	F(T,   BODY, LIST, longer,           REQ, 0, 256, booking_id)  /* slots that last longer, or shorter */ \

@@ -31,6 +31,7 @@
 	X(owner_of_report,   "any doctor reports about an appointment")                   \
 	X(audited,           "nobody is told who read a report")                          \
 	X(doctor_of_command, "a command may name a slot of another doctor")               \
+	X(gone,              "who has erased an account goes on all the same")            \
 	X(slot_once,         "decide grants a taken slot")                                \
 	X(patient_once,      "decide grants two appointments at one time")                \
 	X(slot_time,         "a slot of the past is granted")                             \

@@ -91,6 +91,14 @@ SELECT count(*) AS n
 -- After the locks: the numbers of batches grow in the order of their decisions.
 SELECT clock_timestamp() AS now, nextval('agenda.batch_id') AS batch_id;
 
+-- name: booking_read_gone
+-- in: booking_keys
+-- out: booking_id
+-- Whose account was erased.
+SELECT e.user_id AS id
+  FROM unnest(:accounts.id::bigint[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT user_id FROM agenda.erased WHERE user_id = k.id OFFSET 0) AS e;
+
 -- name: booking_read_slots
 -- in: booking_keys
 -- out: booking_slot
@@ -353,28 +361,6 @@ SELECT id, doctor_id, granted_batch
 -- in: booking_account
 -- out: -
 INSERT INTO agenda.erased (user_id) VALUES (:id) ON CONFLICT DO NOTHING;
-
--- name: booking_left_behind
--- in: -
--- out: booking_due
--- What was accepted before an account was erased, and decided after its appointments had been looked for.
--- Two days is longer than anything waits in a mailbox.
-SELECT a.id, a.doctor_id, a.granted_batch
-  FROM agenda.erased AS e
- CROSS JOIN LATERAL (
-        SELECT id, doctor_id, granted_batch FROM agenda.appointment
-         WHERE patient_id = e.user_id AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
-         UNION ALL
-        SELECT id, doctor_id, granted_batch FROM agenda.appointment
-         WHERE doctor_id = e.user_id AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
-        OFFSET 0) AS a
- WHERE e.at > now() - interval '48 hours' AND pg_try_advisory_xact_lock(7003, 0)
- LIMIT 256;
-
--- name: booking_forget_erased
--- in: -
--- out: -
-DELETE FROM agenda.erased WHERE at < now() - interval '48 hours';
 
 -- name: booking_write_chores
 -- in: booking_letters

@@ -448,7 +448,18 @@ def test_what_was_planned_with_someone_erased_is_cancelled_and_what_took_place_s
     stack.verify()
 
 
-def test_what_was_accepted_before_an_erasure_and_decided_after_it_is_cancelled_too():
+def test_a_patient_who_is_erased_is_listed_nowhere_and_still_counts(stack):
+    doctor, patient, _ = stack.visit()
+    total = lambda: stack.get(f"/users/doctors/{doctor.id}", other).json["doctor"]["total_patients"]      # noqa: E731
+    other = stack.patient()
+    wait_until(lambda: total() == 1, 5, "the patient is counted")
+    assert stack.http("DELETE", "/users/me", token=patient).status == 204
+    assert stack.get("/users/me/patients", doctor).json == [] and total() == 1
+    assert stack.get("/users/me", doctor).json["doctor"]["total_patients"] == 1
+
+
+def test_of_what_was_accepted_before_an_erasure_and_decided_with_it_nothing_remains():
+    """Whichever of both is taken up first when the worker comes back."""
     with Stack() as own:
         doctor, slots = own.doctor_with_slots(6)
         gone, slots_of_gone = own.doctor_with_slots(3, days=2)
@@ -462,8 +473,14 @@ def test_what_was_accepted_before_an_erasure_and_decided_after_it_is_cancelled_t
         for who in (leaver, gone):
             assert own.http("DELETE", "/users/me", token=who).status == 204
         own.start("actor-booking")
-        decided = lambda: own.sql("SELECT status::text, cancelled_by FROM agenda.appointment")           # noqa: E731
-        wait_until(lambda: len(decided()) == 9 and set(decided()) == {("cancelled", "system")}, 20, "all are cancelled")
+        decided = lambda: own.sql("SELECT count(*) FROM agenda.request WHERE user_id IN (%s, %s)", leaver.id, stayer.id)  # noqa: E731
+        known = lambda: own.sql("SELECT count(*) FROM agenda.erased")                                     # noqa: E731
+        wait_until(lambda: decided() == [(9,)] and known() == [(2,)], 20, "all is decided, and both are known to be gone")
+        wait_until(lambda: own.sql("""SELECT count(*) FROM agenda.appointment
+                                       WHERE (status, cancelled_by) IS DISTINCT FROM ('cancelled', 'system')""") == [(0,)],
+                   20, "what was booked is cancelled")
+        wait_until(lambda: own.sql("SELECT count(*) FROM agenda.slot WHERE doctor_id = %s AND active", gone.id) == [(0,)],
+                   20, "no slot of the doctor's is left")
         own.verify()
 
 

@@ -3,6 +3,7 @@ import base64
 import struct
 import uuid
 from collections import Counter
+from datetime import datetime, timedelta, timezone
 
 import msgpack
 import pytest
@@ -318,7 +319,44 @@ def test_of_a_doctor_who_is_gone_nothing_can_be_booked_any_more(stack, visit):
     erased(stack, doctor.id, doctor_id=doctor.id)
     wait_until(lambda: stack.get(f"/appointments/{id}", patient).json["cancelled_by"] == "system", 15, "it is cancelled")
     wait_until(lambda: not any(s["active"] for s in stack.get("/schedules", doctor).json), 15, "all slots are closed")
-    assert book(stack, patient, slots[0], doctor).code == "slot_inactive"
+    assert book(stack, patient, slots[0], doctor).code == "not_found"
+    stack.verify()
+
+
+def told(stack, doctor, call, role, user, body):
+    """What becomes of a command that nobody let in."""
+    nonce = uuid.uuid4()
+    request = base64.urlsafe_b64encode(struct.pack(">Q", doctor.id) + nonce.bytes + bytes(8)).rstrip(b"=").decode()
+    head = {"Healthmed-Call": call, "Healthmed-Request": request, "Healthmed-Role": role}
+    with stack.nats() as nats:
+        partition = stack.sql("SELECT partition FROM agenda.request WHERE doctor_id = %s LIMIT 1", doctor.id)[0][0]
+        nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.{doctor.id}", msgpack.packb(body),
+                    {**head, **({"Healthmed-User": str(user)} if user else {})})
+    return wait_until(lambda: stack.sql("SELECT status::text, code FROM agenda.request WHERE id = %s", str(nonce)), 5,
+                      "it is decided")[0]
+
+
+def test_what_is_asked_by_and_of_somebody_who_is_gone_is_refused_however_late_it_comes(stack, visit):
+    """Accepted before the erasure was heard of, it lies in the mailbox behind all that the erasure ends."""
+    doctor, slots, patient, _ = visit
+    gone, gone_slots = stack.doctor_with_slots(1, days=3)
+    leaver = stack.patient()
+    erased(stack, gone.id, doctor_id=gone.id)
+    erased(stack, leaver.id, patient_id=leaver.id)
+    wait_until(lambda: stack.sql("SELECT active FROM agenda.slot WHERE id = %s", gone_slots[0]) == [(False,)] and
+               stack.sql("SELECT user_id FROM agenda.erased WHERE user_id = %s", leaver.id), 10, "both are known to be gone")
+    at = int((datetime.now(timezone.utc) + timedelta(days=9)).timestamp()) * 1000000
+    again = {"doctor_id": gone.id, "id": gone_slots[0], "active": True}
+    for who, call, role, user, body in (
+            (gone, "booking.open", "doctor", gone, {"doctor_id": gone.id, "date_time_available": [at]}),
+            (gone, "booking.edit", "doctor", gone, again),
+            (gone, "booking.book", "patient", patient, {"schedule_id": gone_slots[0], "doctor_id": gone.id}),
+            (doctor, "booking.book", "patient", leaver, {"schedule_id": slots[1], "doctor_id": doctor.id})):
+        assert told(stack, who, call, role, user.id, body) == ("rejected", "not_found"), call
+    assert not stack.sql("SELECT id FROM agenda.slot WHERE doctor_id = %s AND active", gone.id)
+    assert not stack.sql("SELECT id FROM agenda.appointment WHERE %s IN (doctor_id, patient_id) OR %s IN (doctor_id, patient_id)",
+                         gone.id, leaver.id)
+    assert book(stack, patient, slots[1], doctor).status == 201
     stack.verify()
 
 
@@ -327,15 +365,7 @@ def test_a_command_of_the_system_is_not_for_anybody_else(stack, visit):
     doctor, slots, patient, id = visit
 
     def ask(call, role, user, body):
-        nonce = uuid.uuid4()
-        request = base64.urlsafe_b64encode(struct.pack(">Q", doctor.id) + nonce.bytes + bytes(8)).rstrip(b"=").decode()
-        head = {"Healthmed-Call": call, "Healthmed-Request": request, "Healthmed-Role": role}
-        with stack.nats() as nats:
-            partition = stack.sql("SELECT partition FROM agenda.request WHERE doctor_id = %s LIMIT 1", doctor.id)[0][0]
-            nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.{doctor.id}", msgpack.packb(body),
-                        {**head, **({"Healthmed-User": str(user)} if user else {})})
-        return wait_until(lambda: stack.sql("SELECT status::text, code FROM agenda.request WHERE id = %s", str(nonce)), 5,
-                          "it is decided")[0]
+        return told(stack, doctor, call, role, user, body)
 
     at = {"id": id, "doctor_id": doctor.id}
     assert ask("booking.revoke", "patient", patient.id, at) == ("rejected", "forbidden")

@@ -144,3 +144,34 @@ def test_a_move_waits_for_the_mailbox_that_it_leaves(own):
 
 def test_the_promises_hold_after_all_this(own):
     own.verify()
+
+
+@contextmanager
+def in_the_middle(stack):
+    """Within the block whatever is decided cannot be written yet: all was read for it, nothing is committed."""
+    with transaction(stack) as other:
+        other.execute("LOCK TABLE agenda.request IN SHARE MODE")
+        yield
+
+
+def waiting(stack):
+    """How many sessions of the mailbox wait for a lock."""
+    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'healthmed_booking' AND wait_event_type = 'Lock'")[0][0]
+
+
+@pytest.mark.parametrize("who", ["patient", "doctor"])
+def test_an_erasure_waits_for_what_is_being_decided_and_ends_that_too(own, who):
+    doctor, (slot,) = own.doctor_with_slots(1)
+    patient = own.patient()
+    leaver = {"patient": patient, "doctor": doctor}[who]
+    with in_the_middle(own):
+        ask(own, patient, slot, doctor)
+        wait_until(lambda: waiting(own) == 1, 5, "the worker has decided and cannot write")
+        assert own.http("DELETE", "/users/me", token=leaver).status == 204
+        wait_until(lambda: waiting(own) == 2, 5, "the erasure waits for it")
+        assert own.sql("SELECT user_id FROM agenda.erased WHERE user_id = %s", leaver.id) == []
+    found = "SELECT status::text, cancelled_by FROM agenda.appointment WHERE slot_id = %s"
+    wait_until(lambda: own.sql(found, slot) == [("cancelled", "system")], 10, "it is cancelled")
+    if who == "doctor":
+        wait_until(lambda: own.sql("SELECT active FROM agenda.slot WHERE id = %s", slot) == [(False,)], 10, "the slot is closed")
+    own.verify()

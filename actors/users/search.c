@@ -15,16 +15,20 @@
 #include "broker/base/digest.h"
 
 enum {
-	LOOK       = 6000,	/* doctors of the order that are looked at before the words are */
-	LOOK_SLOTS = 1500,	/* fewer, where each of them is looked up among the free slots */
-	TERMS_MAX  = 32,	/* more than so many specialties or cities are no way to find a few doctors */
+	LOOK_FIRST = 1500,	/* doctors of the order that are looked at before it is known how many fit */
+	LOOK_ALL   = INT32_MAX,
+	MANY       = 500,	/* so many who fit are sooner met in an order than gathered */
+	RARE       = 2500,	/* so many of a specialty or a city are sooner gathered than sought by their names */
+	SLOTS_FEW  = 4096,	/* up to so many slots make a span brief */
+	TERMS_MAX  = 32,	/* more than so many specialties or cities are no way to find doctors */
 	SEARCH_MS  = 500,
 	KEY        = 64,
 };
 
 #define USERS_TERM(F, T)                                             \
 	F(T, BODY, TEXT,  filter,          REQ, 1, 16, -)            \
-	F(T, BODY, TEXT,  term,            REQ, 1, 4096, -)
+	F(T, BODY, TEXT,  term,            REQ, 1, 4096, -)          \
+	F(T, BODY, INT,   doctors,         OPT, 0, INT64_MAX, -)
 #define USERS_SEARCH(F, T)                                           \
 	F(T, BODY, TEXT,  full_name,       OPT, 1, 255, -)           \
 	F(T, BODY, TEXT,  specialty,       OPT, 1, 255, -)           \
@@ -41,11 +45,15 @@ enum {
 	F(T, BODY, MONEY, after_price,     REQ, 0, INT64_MAX, -)     \
 	F(T, BODY, REAL,  after_rating,    REQ, -6, 0, -)            \
 	F(T, BODY, TIME,  after_next_slot, REQ, 0, TIME_MAX, -)      \
-	F(T, BODY, INT,   look,            REQ, 1, LOOK, -)          \
+	F(T, BODY, INT,   look,            REQ, 1, LOOK_ALL, -)      \
+	F(T, BODY, INT,   slots,           REQ, 0, SLOTS_FEW + 1, -) \
+	F(T, BODY, BOOL,  brief,           REQ, 0, 0, -)             \
 	F(T, BODY, INT,   rows,            REQ, 1, PAGE_MAX + 1, -)  \
 	F(T, BODY, INT,   terms,           REQ, 1, TERMS_MAX + 1, -) \
 	F(T, BODY, LIST,  specialties,     OPT, 0, TERMS_MAX, users_term) \
 	F(T, BODY, LIST,  cities,          OPT, 0, TERMS_MAX, users_term)
+#define USERS_SIZE(F, T)                                             \
+	F(T, BODY, INT,   n,               REQ, 0, INT64_MAX, -)
 #define USERS_FOUND(F, T)                                            \
 	F(T, BODY, INT,   doctor_id,       REQ, 1, INT64_MAX, -)     \
 	F(T, BODY, TEXT,  name,            OPT, 0, PLACE_NAME, -)    \
@@ -58,10 +66,12 @@ enum {
 	F(T, BODY, INT,   rows,            REQ, 1, PAGE_MAX + 1, -)
 MSG_DECLARE(users_term,   USERS_TERM)
 MSG_DECLARE(users_search, USERS_SEARCH)
+MSG_DECLARE(users_size,   USERS_SIZE)
 MSG_DECLARE(users_found,  USERS_FOUND)
 MSG_DECLARE(users_circle, USERS_CIRCLE)
 MSG_DEFINE(users_term,    USERS_TERM)
 MSG_DEFINE(users_search,  USERS_SEARCH)
+MSG_DEFINE(users_size,    USERS_SIZE)
 MSG_DEFINE(users_found,   USERS_FOUND)
 MSG_DEFINE(users_circle,  USERS_CIRCLE)
 
@@ -121,7 +131,8 @@ static err_t ask(struct ctx *c, const struct users_doctors_req *q, const struct 
 	SET(s, after_next_slot, at.next_slot);
 	SET(s, rows, page->rows);
 	SET(s, terms, TERMS_MAX + 1);
-	SET(s, look, s->has.available_from ? LOOK_SLOTS : LOOK);
+	SET(s, slots, SLOTS_FEW + 1);
+	SET(s, brief, false);
 	return OK;
 }
 
@@ -133,58 +144,95 @@ static bool is_filtered(const struct users_search *s)
 
 /* ---- seeking ---- */
 
-/* The specialties or cities that a filter means: more than are of use are not named at all.  False:
- * there is none, and so no such doctor. */
-static bool name_terms(const struct terms *all, const char *filter, struct terms *of)
+/* The specialties or cities that a filter means: more than are of use are not named at all. */
+static struct terms named(const struct terms *all, const char *filter, int64_t *doctors)
 {
 	size_t first = 0, n = 0;
 
+	*doctors = 0;
 	for (size_t i = 0; i < all->n; i++)
-		if (str_eq(all->items[i].filter, str_of(filter)) && n++ == 0)
-			first = i;
-	*of = (struct terms) { all->items + first, n > TERMS_MAX ? 0 : n };
-	return n > 0;
+		if (str_eq(all->items[i].filter, str_of(filter))) {
+			*doctors += all->items[i].doctors;
+			if (n++ == 0)
+				first = i;
+		}
+	if (n <= TERMS_MAX)
+		return (struct terms) { all->items + first, n };
+	*doctors = INT64_MAX;
+	return (struct terms) { NULL, 0 };
 }
 
-static err_t find_few(struct ctx *c, struct users_search *s, const struct terms *all, struct found *found)
+/* At most so many doctors can fit, by their specialty or their city. */
+static err_t name_terms(struct ctx *c, struct users_search *s, int64_t *most)
 {
-	struct terms specialties = { NULL, 0 }, cities = { NULL, 0 };
+	struct terms all = { NULL, 0 }, specialties, cities;
+	int64_t of_specialty, of_city;
 
-	found->n = 0;
-	if ((s->has.specialty && !name_terms(all, "specialty", &specialties)) ||
-	    (s->has.city && !name_terms(all, "city", &cities)))
+	*most = INT64_MAX;
+	if (!s->has.specialty && !s->has.city)
 		return OK;
+	TRY(db_list(c, Q_users_terms, s, &all.items, &all.n));
+	specialties = named(&all, "specialty", &of_specialty);
+	cities = named(&all, "city", &of_city);
 	s->specialties.items = specialties.items;
 	s->specialties.n = specialties.n;
 	s->cities.items = cities.items;
 	s->cities.n = cities.n;
 	s->has.specialties = s->has.cities = 1;
-	return db_list(c, s->has.available_from ? Q_users_find_free : Q_users_find_few, s, &found->items,
-		       &found->n);
+	if (s->has.specialty)
+		*most = of_specialty;
+	if (s->has.city && of_city < *most)
+		*most = of_city;
+	return OK;
 }
 
-static err_t find(struct ctx *c, struct users_search *s, struct found *found)
+static err_t measure_span(struct ctx *c, struct users_search *s, int64_t *slots)
+{
+	struct users_size span = { .n = 0 };
+
+	*slots = INT64_MAX;
+	if (!s->has.available_from)
+		return OK;
+	TRY(db_one(c, Q_users_span, s, &span));
+	SET(s, brief, span.n <= SLOTS_FEW);
+	SET(s, slots, span.n);
+	*slots = span.n;
+	return OK;
+}
+
+static enum query way_to_many(const struct users_search *s, int64_t most)
 {
 	static const enum query in_order[] = {
 		[SORT_NAME] = Q_users_find_by_name, [SORT_PRICE] = Q_users_find_by_price,
 		[SORT_RATING] = Q_users_find_by_rating, [SORT_NEXT_SLOT] = Q_users_find_by_next_slot,
 	};
-	const bool worded = s->has.specialty || s->has.city;
-	struct terms all = { NULL, 0 };
 
-	if (!is_filtered(s))
-		SET(s, look, s->rows);
-	TRY(db_send(c, in_order[s->sort], s));
-	if (worded)
-		TRY(db_send(c, Q_users_terms, s));
-	TRY(db_flush(c));
-	TRY(db_take(c, in_order[s->sort], &found->items, &found->n));
-	if (worded)
-		TRY(db_take(c, Q_users_terms, &all.items, &all.n));
-	TRY(db_end(c));
-	if (!is_filtered(s) || found->n == (size_t) s->rows)
+	if (s->look == LOOK_ALL && s->sort == SORT_NAME && s->has.full_name)
+		return most > RARE ? Q_users_find_by_word : Q_users_find_few;
+	if (s->look == LOOK_ALL && s->sort == SORT_PRICE && s->specialties.n > 0)
+		return Q_users_find_by_specialty;
+	return in_order[s->sort];
+}
+
+static err_t find(struct ctx *c, struct users_search *s, struct found *found)
+{
+	struct users_size fit = { .n = 0 };
+	int64_t most, slots;
+
+	TRY(measure_span(c, s, &slots));
+	TRY(name_terms(c, s, &most));
+	if (most == 0 || slots == 0)
 		return OK;
-	return find_few(c, s, &all, found);
+	SET(s, look, is_filtered(s) ? LOOK_FIRST : s->rows);
+	if (most > MANY && !s->brief) {
+		TRY(db_list(c, way_to_many(s, most), s, &found->items, &found->n));
+		if (!is_filtered(s) || found->n == (size_t) s->rows)
+			return OK;
+	}
+	if (most > MANY)
+		TRY(db_one(c, Q_users_sample, s, &fit));
+	SET(s, look, LOOK_ALL);
+	return db_list(c, fit.n < MANY ? Q_users_find_few : way_to_many(s, most), s, &found->items, &found->n);
 }
 
 static err_t listed(struct ctx *c, const struct found *found, struct users_listed_page *a)

@@ -100,5 +100,5 @@ UPDATE users.practice AS p
 -- name: seed_analyze
 -- in: -
 -- out: -
-ANALYZE users.account, users.doctor, users.address, users.card, users.term, users.practice, users.free_slot,
-        agenda.slot;
+ANALYZE users.account, users.doctor, users.address, users.card, users.term, users.name_word,
+        users.practice, users.free_slot, agenda.slot;

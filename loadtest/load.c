@@ -719,6 +719,8 @@ static void progress(int64_t now)
 	d.lost -= all.lost;
 	d.backlog = closed_loop ? s.sent : due_by(us);
 	d.backlog -= d.backlog > s.answered ? s.answered : d.backlog;
+	if ((double) us > pace_seconds(&pace) * (double) SECOND && d.sent + d.answered + d.lost == 0)
+		return;			/* only connections are being closed */
 	all = s;
 	if (seconds < SECONDS_MAX)
 		second[seconds++] = d;

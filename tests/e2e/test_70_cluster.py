@@ -115,7 +115,7 @@ def await_well(stack):
 def test_all_is_well_and_there_are_two_or_three_of_each(cluster):
     names = await_well(cluster)
     assert [sum(n == kind or n.startswith(kind + "-") for n in names)
-            for kind in ("postgres", "nats", "gateway", "actor-users", "actor-booking", "proxy")] == [3, 3, 2, 2, 2, 1]
+            for kind in ("postgres", "nats", "gateway", "actor-users", "actor-booking", "proxy")] == [3, 3, 2, 2, 2, 3]
     assert sorted(p.stem for p in (cluster.run / "pids").glob("*.pid")) == sorted(names)
     with cluster.nats() as nats:
         assert [nats.js(f"STREAM.INFO.{s}")["config"]["num_replicas"] for s in ("BOOKING", "EVENTS", "DEAD_LETTERS")] == [3] * 3

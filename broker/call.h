@@ -2,7 +2,8 @@
  * call.h - everything that can be asked, one row a call: who may, and which way it goes.
  *
  * A REQUEST is answered by a pool.  SCOPED is one whose Idempotency-Key, when nobody is logged
- * in, belongs to whoever a text field of it names.  KNOWN is one about the doctor that its key
+ * in, belongs to whoever a text field of it names; HASHED is the same and works on a password, which
+ * takes a processor for a while: a pool has threads of their own for these, and a short queue.  KNOWN is one about the doctor that its key
  * names; where there is no such doctor, it goes nowhere.  A MAILBOX command goes to the stream under
  * its key, the doctor, and is decided in order; it is answered by an outcome, of which `answer`
  * is the part that clients see.  The doctor is NAMED by the client (unknown ones are refused
@@ -35,7 +36,7 @@
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
 enum via {
-	REQUEST, SCOPED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD, EXPORT,
+	REQUEST, SCOPED, HASHED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD, EXPORT,
 	MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED, MAILBOX_MOVES,
 };
 enum call_id {
@@ -56,11 +57,12 @@ struct call {
 	unsigned          who;		/* roles; none is nobody */
 	enum tx           tx;
 	enum via          via;
-	size_t            key;		/* MAILBOX, KNOWN: the doctor in req; SCOPED: the text */
+	size_t            key;		/* MAILBOX, KNOWN: the doctor in req; SCOPED, HASHED: the text */
 };
 extern const struct call call[CALL_COUNT];
 
 #define CALL_IS_MAILBOX(c) ((c)->via >= MAILBOX_NAMED)
+#define CALL_IS_SCOPED(c)  ((c)->via == SCOPED || (c)->via == HASHED)
 
 /* The call of that name; CALL_COUNT when there is none. */
 enum call_id call_named(struct str name);

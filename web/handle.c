@@ -152,7 +152,7 @@ static err_t find_who(struct job *j)
 
 	if (p == NULL)
 		return refuse(j->c, ERR_too_large, "who");
-	if (j->call->via == SCOPED && j->c->user == 0) {
+	if (CALL_IS_SCOPED(j->call) && j->c->user == 0) {
 		text = scope_of(j);
 		if (text.n > 255)
 			text.n = 255;

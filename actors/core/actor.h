@@ -24,6 +24,7 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 	static err_t d##_##v##_any(struct ctx *c, const void *q, void *a_)                       \
 	{ return d##_##v(c, q, a_); }
 #define TYPED_SCOPED(d, v, a)    TYPED_REQUEST(d, v, a)
+#define TYPED_HASHED(d, v, a)    TYPED_REQUEST(d, v, a)
 #define TYPED_KNOWN(d, v, a)     TYPED_REQUEST(d, v, a)
 #define TYPED_LOCATED(d, v, a)   TYPED_REQUEST(d, v, a)
 #define TYPED_ATTESTED(d, v, a)  TYPED_REQUEST(d, v, a)
@@ -43,6 +44,7 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define TYPED_MAILBOX_MOVES(d, v, a)   TYPED_MAILBOX(d, v)
 #define ROW_REQUEST(d, v)         { .on = CALL_##d##_##v, .answer = d##_##v##_any },
 #define ROW_SCOPED(d, v)          ROW_REQUEST(d, v)
+#define ROW_HASHED(d, v)          ROW_REQUEST(d, v)
 #define ROW_KNOWN(d, v)           ROW_REQUEST(d, v)
 #define ROW_LOCATED(d, v)         ROW_REQUEST(d, v)
 #define ROW_ATTESTED(d, v)        ROW_REQUEST(d, v)

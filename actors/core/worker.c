@@ -2,7 +2,8 @@
  * worker.c - see worker.h.  Must not know a domain, nor what a request is about.
  *
  * A worker takes a message, has it dispatched and replies.  It never waits for a database: a
- * thread of the pool opens the sessions and hands them over.
+ * thread of the pool opens the sessions and hands them over.  HASHED calls it hands to hashers, of
+ * which there are few: however many passwords are to be checked, the others are served meanwhile.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "actors/core/dispatch.h"
 #include "actors/core/worker.h"
 #include "broker/base/clock.h"
@@ -22,6 +24,8 @@ enum {
 	ARENA = 1 << 20, SUBJECT = 128,
 	FACT_ROOM = 1 << 20,		/* for a message of as many facts as facts.h allows */
 };
+enum { QUEUE = 16 };		/* passwords that wait to be checked */
+#define QUEUE_US (800 * MS)	/* and how long: whoever is not served by then is told so within a second */
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)
 #define BACKOFF_MAX (2 * SECOND)
@@ -30,6 +34,7 @@ enum {
 
 struct worker {
 	struct pool         *pool;
+	bool                 hasher;
 	pthread_t            thread;
 	struct arena         mem;
 	void                *storage;
@@ -46,6 +51,7 @@ struct pool {
 	struct discovery   *discovery;
 	struct endpoint    *endpoint;	/* one for each of the actor's calls */
 	struct worker      *worker;
+	int                 nworkers;	/* the plan's, then the hashers */
 	struct cache       *stale;	/* where facts drop what is no longer so */
 	struct arena        fact_mem;	/* of the one thread that brings facts */
 	unsigned char       fact_room[FACT_ROOM];
@@ -59,6 +65,10 @@ struct pool {
 	pthread_cond_t      opened;	/* by workers: a session was opened, or could not be */
 	bool                tried;	/* there was an attempt that failed */
 	char                why[256];	/* why there is no session */
+	pthread_cond_t      handed;	/* to hashers: a message, or the end of those who hand over */
+	struct waits { struct bus_msg *m; int64_t until; } queue[QUEUE];
+	int                 queue_first, nqueue;
+	int                 feeders;	/* workers that may still hand over */
 };
 
 /* ---- sessions ---- */
@@ -113,7 +123,7 @@ static bool is_fit(struct worker *w)
 
 static struct worker *who_wants(struct pool *p)
 {
-	for (int i = 0; i < p->plan.workers; i++)
+	for (int i = 0; i < p->nworkers; i++)
 		if (atomic_load(&p->worker[i].wants))
 			return &p->worker[i];
 	return NULL;
@@ -243,7 +253,8 @@ static void count(struct ctx *c, const struct receive *r, struct endpoint *e, er
 		 err_info[err.code].code, us, log_text(c->detail, detail, sizeof detail));
 }
 
-static void serve(struct worker *w, const struct bus_msg *m)
+/* `busy`: there is no time for it. */
+static void serve(struct worker *w, const struct bus_msg *m, bool busy)
 {
 	struct pool *p = w->pool;
 	const int64_t start = clock_mono();
@@ -257,11 +268,73 @@ static void serve(struct worker *w, const struct bus_msg *m)
 	struct ctx c = { .mem = &w->mem, .db = w->db, .cache = w->cache, .now = clock_wall(),
 		.secret = config_text(CONFIG_REQUEST_KEY) };
 
-	err = answer(&c, r, m, &reply);
+	err = busy ? refuse(&c, ERR_too_many_requests, "too many passwords to be checked") : answer(&c, r, m, &reply);
 	reply_to(&c, p->bus, m, err, reply);
 	if ((err.code == ERR_none || c.stands) && call[r->on].tx == TX_WRITE)
 		relay_wake(p->plan.relay);
 	count(&c, r, e, err, clock_mono() - start);
+}
+
+/* ---- passwords ---- */
+
+static bool is_hashed(struct pool *p, const struct bus_msg *m)
+{
+	struct endpoint *e;
+	const struct receive *r = receive_of(p, bus_subject(m), &e);
+
+	return r != NULL && call[r->on].via == HASHED;
+}
+
+/* Half of the processors check passwords, for the others have more to do. */
+static int hashers_of(const struct actor *a)
+{
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (size_t i = 0; i < a->nreceive; i++)
+		if (call[a->receive[i].on].via == HASHED)
+			return processors > 3 ? (int) (processors / 2) : 1;
+	return 0;
+}
+
+/* Whether there was room for it: then it is the hashers'. */
+static bool hand_over(struct pool *p, struct bus_msg *m)
+{
+	(void) pthread_mutex_lock(&p->lock);
+	const bool room = p->nqueue < QUEUE;
+
+	if (room) {
+		p->queue[(p->queue_first + p->nqueue++) % QUEUE] = (struct waits) { m, clock_mono() + QUEUE_US };
+		(void) pthread_cond_signal(&p->handed);
+	}
+	(void) pthread_mutex_unlock(&p->lock);
+	return room;
+}
+
+/* What was handed over first; NULL after a while, or when nothing more can come (*closed = true). */
+static struct bus_msg *take_over(struct pool *p, bool *busy, bool *closed)
+{
+	struct waits first = { NULL, 0 };
+
+	(void) pthread_mutex_lock(&p->lock);
+	if (p->nqueue == 0 && p->feeders > 0)
+		wait_until(&p->handed, &p->lock, clock_mono() + IDLE_US);
+	if (p->nqueue > 0) {
+		first = p->queue[p->queue_first];
+		p->queue_first = (p->queue_first + 1) % QUEUE;
+		p->nqueue--;
+	}
+	*closed = first.m == NULL && p->feeders == 0;
+	(void) pthread_mutex_unlock(&p->lock);
+	*busy = first.m != NULL && clock_mono() > first.until;
+	return first.m;
+}
+
+static void feed_no_more(struct pool *p)
+{
+	(void) pthread_mutex_lock(&p->lock);
+	p->feeders--;
+	(void) pthread_cond_broadcast(&p->handed);
+	(void) pthread_mutex_unlock(&p->lock);
 }
 
 /* Nobody asked anything: a good time to see that the session is dead. */
@@ -291,10 +364,38 @@ static void *work(void *of)
 								&closed);
 
 		look_after(w);
-		if (m != NULL)
-			serve(w, m);
+		if (m != NULL && is_hashed(p, m)) {
+			if (hand_over(p, m))
+				m = NULL;
+			else
+				serve(w, m, true);
+		} else if (m != NULL)
+			serve(w, m, false);
 		else if (stopping)
 			break;
+		else if (!closed)
+			idle(w);
+		look_after(w);
+	}
+	db_close(w->db);
+	feed_no_more(p);
+	return NULL;
+}
+
+static void *hash(void *of)
+{
+	struct worker *w = of;
+
+	for (bool closed = false; !closed;) {
+		bool busy;
+
+		if (!is_fit(w))
+			continue;
+		struct bus_msg *m CLEANUP(bus_freep) = take_over(w->pool, &busy, &closed);
+
+		look_after(w);
+		if (m != NULL)
+			serve(w, m, busy);
 		else if (!closed)
 			idle(w);
 		look_after(w);
@@ -324,7 +425,7 @@ static void await_sessions(struct pool *p)
 	const int64_t until = clock_mono() + FIRST_US;
 
 	(void) pthread_mutex_lock(&p->lock);
-	while (atomic_load(&p->sessions) < p->plan.workers && !p->tried && clock_mono() < until)
+	while (atomic_load(&p->sessions) < p->nworkers && !p->tried && clock_mono() < until)
 		wait_until(&p->opened, &p->lock, until);
 	(void) pthread_mutex_unlock(&p->lock);
 }
@@ -338,8 +439,9 @@ static err_t start(struct pool *p)
 		p->endpoint[i].call = a->receive[i].on;
 	if (p->plan.facts != NULL)
 		TRY(bus_listen(p->bus, p->plan.facts, on_facts, p));
-	for (int i = 0; i < p->plan.workers; i++) {
+	for (int i = 0; i < p->nworkers; i++) {
 		p->worker[i].pool = p;
+		p->worker[i].hasher = i >= p->plan.workers;
 		atomic_store(&p->worker[i].wants, true);
 	}
 	p->opening = pthread_create(&p->opener, NULL, opener, p) == 0;
@@ -348,7 +450,7 @@ static err_t start(struct pool *p)
 	await_sessions(p);
 	(void) snprintf(subject, sizeof subject, "healthmed.v1.%s.*", a->name);
 	TRY(bus_subscribe(p->bus, subject, a->name, &p->sub));
-	for (int i = 0; i < p->plan.workers; i++) {
+	for (int i = 0; i < p->nworkers; i++) {
 		struct worker *w = &p->worker[i];
 
 		w->cache = cache_open(p->plan.redis);
@@ -356,9 +458,14 @@ static err_t start(struct pool *p)
 		if (w->storage == NULL)
 			return ERR(unavailable);
 		arena_init(&w->mem, w->storage, ARENA);
-		if (pthread_create(&w->thread, NULL, work, w) != 0)
+		(void) pthread_mutex_lock(&p->lock);
+		const bool begun = pthread_create(&w->thread, NULL, w->hasher ? hash : work, w) == 0;
+
+		p->started += begun;
+		p->feeders += begun && !w->hasher;
+		(void) pthread_mutex_unlock(&p->lock);
+		if (!begun)
 			return ERR(unavailable);
-		p->started++;
 	}
 	return discovery_start(p->bus, a->name, p->endpoint, a->nreceive, &p->discovery);
 }
@@ -374,7 +481,8 @@ err_t pool_start(struct bus *bus, const struct plan_of_pool *plan, struct pool *
 	p->plan = *plan;
 	p->bus = bus;
 	p->endpoint = calloc(plan->actor->nreceive, sizeof *p->endpoint);
-	p->worker = calloc((size_t) plan->workers, sizeof *p->worker);
+	p->nworkers = plan->workers + hashers_of(plan->actor);
+	p->worker = calloc((size_t) p->nworkers, sizeof *p->worker);
 	arena_init(&p->fact_mem, p->fact_room, sizeof p->fact_room);
 	p->stale = plan->facts == NULL ? NULL : cache_open(plan->redis);
 	(void) pthread_condattr_init(&mono);
@@ -382,6 +490,7 @@ err_t pool_start(struct bus *bus, const struct plan_of_pool *plan, struct pool *
 	(void) pthread_mutex_init(&p->lock, NULL);
 	(void) pthread_cond_init(&p->wanted, &mono);
 	(void) pthread_cond_init(&p->opened, &mono);
+	(void) pthread_cond_init(&p->handed, &mono);
 	(void) pthread_condattr_destroy(&mono);
 	e = p->endpoint == NULL || p->worker == NULL ? ERR(unavailable) : start(p);
 	if (e.code != ERR_none)
@@ -397,7 +506,7 @@ bool pool_is_well(void *of, char *detail, size_t size)
 	const int sessions = atomic_load(&p->sessions);
 
 	(void) pthread_mutex_lock(&p->lock);
-	(void) snprintf(detail, size, "%d of %d sessions%s%.*s", sessions, p->plan.workers,
+	(void) snprintf(detail, size, "%d of %d sessions%s%.*s", sessions, p->nworkers,
 			p->why[0] == '\0' ? "" : ": ", (int) sizeof p->why, p->why);
 	(void) pthread_mutex_unlock(&p->lock);
 	return sessions > 0;
@@ -420,7 +529,9 @@ void pool_stop(struct pool *p)
 		(void) pthread_join(p->opener, NULL);
 	if (p->sub != NULL)
 		bus_unsubscribe(p->sub);
-	for (int i = 0; p->worker != NULL && i < p->plan.workers; i++) {
+	for (; p->nqueue > 0; p->nqueue--)	/* only when no hasher could be started */
+		bus_free(p->queue[p->queue_first++ % QUEUE].m);
+	for (int i = 0; p->worker != NULL && i < p->nworkers; i++) {
 		db_close(atomic_exchange(&p->worker[i].fresh, NULL));
 		cache_close(p->worker[i].cache);
 		free(p->worker[i].storage);
@@ -429,6 +540,7 @@ void pool_stop(struct pool *p)
 	cache_close(p->stale);
 	free(p->worker);
 	free(p->endpoint);
+	(void) pthread_cond_destroy(&p->handed);
 	(void) pthread_cond_destroy(&p->opened);
 	(void) pthread_cond_destroy(&p->wanted);
 	(void) pthread_mutex_destroy(&p->lock);

@@ -119,8 +119,8 @@ MSG_DECLARE(users_known_rep,    USERS_KNOWN_REP)
 
 /*        domain verb      answer           who may                     transaction via      key */
 #define USERS_CALLS(X)                                                                            \
-	X(users, register, users_user,      ROLE_PUBLIC,                TX_WRITE,   SCOPED,  email) \
-	X(users, login,    users_login_rep, ROLE_PUBLIC,                TX_WRITE,   SCOPED,  email) \
+	X(users, register, users_user,      ROLE_PUBLIC,                TX_WRITE,   HASHED,  email) \
+	X(users, login,    users_login_rep, ROLE_PUBLIC,                TX_WRITE,   HASHED,  email) \
 	X(users, refresh,  users_login_rep, ROLE_PUBLIC,                TX_WRITE,   SCOPED,  refresh_token) \
 	X(users, logout,   users_ended,     ROLE_PATIENT | ROLE_DOCTOR, TX_WRITE,   REQUEST, -)    \
 	X(users, me,       users_user,      ROLE_PATIENT | ROLE_DOCTOR, TX_READ,    REQUEST, -)    \

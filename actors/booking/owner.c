@@ -45,13 +45,14 @@ static int owned(const struct owner *o)
 
 err_t owner_balance(struct ctx *c, struct owner *o)
 {
-	struct booking_count workers;
+	struct booking_workers workers;
 	int have = owned(o);
 
 	TRY(db_one(c, Q_booking_workers, NULL, &workers));
 
 	const int n = workers.n > 0 ? (int) workers.n : 1;
-	const int fair = (PARTITIONS + n - 1) / n;
+	/* As long as somebody has less than a share rounded down, nobody has one rounded up. */
+	const int fair = (PARTITIONS + (workers.least < PARTITIONS / n ? 0 : n - 1)) / n;
 
 	for (int p = PARTITIONS; p-- > 0 && have > fair;)
 		if (o->owned[p]) {

@@ -115,6 +115,9 @@
 	F(T,   BODY, BYTES, letters,         REQ, 0, 1 << 24,   -)
 #define BOOKING_FLAG(F, T)                                                       \
 	F(T,   BODY, BOOL, yes,              REQ, 0, 0,         -)
+#define BOOKING_WORKERS(F, T)                                                    \
+	F(T,   BODY, INT,  n,                REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, INT,  least,            REQ, 0, INT64_MAX, -) /* partitions of the one that owns fewest */
 #define BOOKING_COUNT(F, T)                                                      \
 	F(T,   BODY, INT,  n,                REQ, 0, INT64_MAX, -)
 /* For chores. */
@@ -155,6 +158,7 @@ MSG_DECLARE(booking_keys,        BOOKING_KEYS)
 MSG_DECLARE(booking_moment,      BOOKING_MOMENT)
 MSG_DECLARE(booking_writes,      BOOKING_WRITES)
 MSG_DECLARE(booking_flag,        BOOKING_FLAG)
+MSG_DECLARE(booking_workers,     BOOKING_WORKERS)
 MSG_DECLARE(booking_count,       BOOKING_COUNT)
 MSG_DECLARE(booking_account,     BOOKING_ACCOUNT)
 MSG_DECLARE(booking_due,         BOOKING_DUE)

@@ -16,11 +16,14 @@ SELECT pg_try_advisory_lock(7001, pg_backend_pid()) AS yes;
 
 -- name: booking_workers
 -- in: -
--- out: booking_count
-SELECT count(*) AS n
-  FROM pg_locks
- WHERE locktype = 'advisory' AND classid = 7001 AND objsubid = 2 AND granted
-   AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+-- out: booking_workers
+SELECT count(*) AS n, coalesce(min(owns), 0) AS least
+  FROM (SELECT count(*) FILTER (WHERE classid = 7002) AS owns
+          FROM pg_locks
+         WHERE locktype = 'advisory' AND classid IN (7001, 7002) AND objsubid = 2 AND granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         GROUP BY pid
+        HAVING bool_or(classid = 7001)) AS worker;
 
 -- name: booking_own
 -- in: booking_id

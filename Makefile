@@ -27,6 +27,9 @@ WITH       := $(patsubst %.c,$B/%,$(wildcard tests/integration/test_*.c))
 FUZZ       := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 LOAD       := $B/loadtest/load
 TABLES     := $B/tests/tables
+SIM        := $B/tests/sim/sim
+HISTORIES  := $B/tests/sim/test_sim
+WORLD      := $(patsubst %,$B/tests/sim/%.o,world stream database clients judge)
 
 all: $B/healthmed $(LOAD)	## builds the program and the load generator
 
@@ -55,6 +58,11 @@ $(FUZZ): %: %.o $(if $(FUZZER),,$B/tests/fuzz/replay.o) $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(FUZZER) $(LINKFLAGS) $^ -o $@ $(LIBS)
 $(LOAD): $(patsubst %.c,$B/%.o,$(wildcard loadtest/*.c)) $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
+# What the simulated world has, the library is not asked for.
+$(SIM): %: %.o $(WORLD) $B/libhealthmed.a
+	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
+$(HISTORIES): %: %.o $(WORLD) $B/tests/unit/main.o $B/libhealthmed.a
+	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS) -lcmocka
 $(TABLES): %: %.o $B/libhealthmed.a
 	$(CC) $(CFLAGS) $(LINKFLAGS) $^ -o $@ $(LIBS)
 
@@ -91,16 +99,17 @@ REPLAY      = $(FUZZ:$B/%=$(FUZZ_B)/%)
 PYTESTS    ?= $(wildcard tests/integration tests/e2e)
 RACES       = $(wildcard tests/e2e/test_[1456]0*.py tests/e2e/test_21*.py tests/e2e/test_55*.py)	# where many do something at once
 FUZZ_SECONDS ?= 60
+SEEDS       ?= 20000
 SAN_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0 \
               UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp \
               TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:ignore_noninstrumented_modules=1:history_size=4
 SANE        = env $(SAN_OPTIONS)
 
-programs: $B/healthmed $(UNIT) $(WITH) $(LOAD) $(TABLES)
+programs: $B/healthmed $(UNIT) $(WITH) $(HISTORIES) $(LOAD) $(TABLES)
 replayers: $(FUZZ)
 test check:	## builds and runs every test on servers of its own; ends with one line
 	@echo building the tests && $(BUILD) -s programs && $(BUILD) -s B=$(FUZZ_B) $(AS_ASAN) replayers
-	@$(SANE) tests/run $(UNIT) $(WITH) $(REPLAY) -- $(PYTESTS)
+	@$(SANE) tests/run $(UNIT) $(HISTORIES) $(WITH) $(REPLAY) -- $(PYTESTS)
 asan:	## the same with AddressSanitizer and UBSan, in the tests and in the processes tested
 	@$(MAKE) --no-print-directory B=$B/asan FUZZ_B=$B/asan $(AS_ASAN) STACK_PATIENCE=90 test
 tsan:	## the tests of gateway and worker with ThreadSanitizer
@@ -114,6 +123,9 @@ faults:	## breaks a cluster under load, a scenario after the other, and judges; 
 	@./stack packages build run test
 	@echo building && $(BUILD) -s all && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) all
 	@HEALTHMED_TEST_BIN=$(abspath $B/mutants/healthmed) $(PYTHON) tests/faults/run.py $(if $(LIST),--list,$(SCENARIO))
+sim:	## runs SEEDS (20000) simulated histories of the mailbox with faults; SEED=n: that one, step by step
+	@$(BUILD) -s $(SIM)
+	@$(SANE) $(SIM) $(if $(SEED),seed $(SEED),$(SEEDS))
 fuzz:	## lets clang's fuzzer run on each parser, FUZZ_SECONDS (60) each
 	@$(BUILD) -s B=$B/fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' HARDEN=-fPIE \
 		WARN=-w FUZZER=-fsanitize=fuzzer replayers
@@ -150,7 +162,7 @@ help:	## says this
 	@awk -F':.*## ' '/^[a-z ]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
-.PHONY: all up down status logs clean programs replayers test check asan tsan mutants faults fuzz bench loadtest lint fmt \
+.PHONY: all up down status logs clean programs replayers test check asan tsan mutants sim faults fuzz bench loadtest lint fmt \
 	verify install uninstall help
 .SECONDARY:
 .DELETE_ON_ERROR:

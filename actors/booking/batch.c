@@ -185,13 +185,35 @@ static void lock_too(struct booking_keys *keys, const struct mail *m, bool seen[
 	seen[p] = true;
 }
 
+/* The slot that a command wants; 0: none. */
+static int64_t wanted_slot(const struct command *k)
+{
+	if (k->call == CALL_booking_book)
+		return ((const struct booking_book_req *) k->req)->schedule_id;
+	if (k->call == CALL_booking_reschedule)
+		return ((const struct booking_reschedule_req *) k->req)->schedule_id;
+	return 0;
+}
+
+/* A slot that is edited first may be at any time when it is wanted, and so what its patient has then. */
+static bool is_edited_first(const struct mail *mail, size_t i)
+{
+	const int64_t slot = mail[i].dead ? 0 : wanted_slot(&mail[i].command);
+
+	while (slot != 0 && i-- > 0)
+		if (!mail[i].dead && mail[i].command.call == CALL_booking_edit &&
+		    ((const struct booking_edit_req *) mail[i].command.req)->id == slot)
+			return true;
+	return false;
+}
+
 /* What the batch is about: which rows to lock and to read.  The first `*own` partitions are those
  * of the mails. */
 static err_t gather(struct ctx *c, const struct mail *mail, size_t n, struct booking_keys *keys,
 		    size_t *own)
 {
 	bool seen[PARTITIONS] = { false };
-	size_t spans = n;
+	size_t spans = n, edits = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (!mail[i].dead && mail[i].command.call == CALL_booking_open)
@@ -199,14 +221,18 @@ static err_t gather(struct ctx *c, const struct mail *mail, size_t n, struct boo
 	*keys = (struct booking_keys) { .set = { 0 } };
 	memset(&keys->has, 0xff, sizeof keys->has);
 	if (!ROOM(c, keys->partitions, PARTITIONS) || !ROOM(c, keys->patients, n) ||
-	    !ROOM(c, keys->accounts, 2 * n) || !ROOM(c, keys->named, n) || !ROOM(c, keys->visits, n) || !ROOM(c, keys->longer, n) ||
-	    !ROOM(c, keys->spans, spans) || !ROOM(c, keys->requests, n))
+	    !ROOM(c, keys->accounts, 2 * n) || !ROOM(c, keys->named, n) || !ROOM(c, keys->visits, n) ||
+	    !ROOM(c, keys->busy, n) || !ROOM(c, keys->longer, n) || !ROOM(c, keys->spans, spans) ||
+	    !ROOM(c, keys->requests, n))
 		return ERR(too_large);
 	for (size_t i = 0; i < n; i++) {
 		if (!seen[mail[i].partition])
 			NAME(keys->partitions, mail[i].partition);
 		seen[mail[i].partition] = true;
 		add_key(keys, &mail[i]);
+		edits += !mail[i].dead && mail[i].command.call == CALL_booking_edit;
+		if (edits > 0 && is_edited_first(mail, i))
+			NAME(keys->busy, mail[i].command.user);
 	}
 	*own = keys->partitions.n;
 	for (size_t i = 0; i < n; i++)
@@ -713,5 +739,21 @@ err_t batch_recall(struct ctx *c, struct mail *mail, size_t n)
 			if (str_eq(row[k].id, bytes_of(&mail[i].command.id)) &&
 			    str_eq(row[k].body_hash, bytes_of(&mail[i].command.body_hash)))
 				mail[i].outcome = row[k].outcome;
+	return OK;
+}
+
+err_t batch_stands(struct ctx *c, int partition, const struct place *place, bool *stands)
+{
+	struct booking_id one = { .id = partition, .has.id = 1 };
+	struct booking_keys keys = { .has.partitions = 1 };
+	struct booking_cursor *row;
+	size_t n;
+
+	keys.partitions.items = &one;
+	keys.partitions.n = 1;
+	TRY(db_begin(c, true));
+	TRY(db_list(c, Q_booking_lock_cursors, &keys, &row, &n));
+	TRY(db_commit(c));
+	*stands = n == 1 && is_believed(row, place);
 	return OK;
 }

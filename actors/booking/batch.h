@@ -26,4 +26,8 @@ err_t batch_run(struct ctx *, struct mail *, size_t n, struct place *, bool *mov
 
 /* Fills in the outcomes that an earlier, unknown commit has left for these mails. */
 err_t batch_recall(struct ctx *, struct mail *, size_t n) MUST_CHECK;
+
+/* Whether a partition still is where it is believed to be, and a standby has that, too: what lies before
+ * is decided for good.  After an error: db_rollback. */
+err_t batch_stands(struct ctx *, int partition, const struct place *, bool *stands) MUST_CHECK;
 #endif

@@ -153,32 +153,66 @@ static err_t load_place(struct ctx *c, int p, const struct stream_info *info, st
 	return OK;
 }
 
+static err_t find_stream(struct ctx *c, struct mailbox *m, struct stream_info *info)
+{
+	const err_t e = stream_info(c, m->bus, STREAM_BOOKING, info);
+
+	if (e.code != ERR_not_found)
+		return e;
+	TRY(stream_ensure(c, m->bus));
+	return stream_info(c, m->bus, STREAM_BOOKING, info);
+}
+
+/* Why the stream cannot be the remembered one; NULL: it can.  One that has nothing where the remembered
+ * message was, nor after it, delivers nothing to compare; what came before would wait for the next. */
+static err_t find_alarm(struct ctx *c, struct mailbox *m, const struct place *place,
+			const struct stream_info *info, const char *filter, const char **why)
+{
+	struct stream_msg first;
+	err_t e;
+
+	*why = place->stream_created != info->created ? "recreated" :
+	       place->last_seq > info->last_seq ? "truncated" : NULL;
+	if (*why != NULL)
+		return OK;
+	e = stream_get(c, m->bus, STREAM_BOOKING, place->last_seq, filter, &first);
+	if (e.code == ERR_not_found) {
+		*why = "no message";
+		return OK;
+	}
+	TRY(e);
+	bus_free(first.msg);
+	return OK;
+}
+
 static err_t start_part(struct mailbox *m, int p)
 {
 	struct ctx *c = bounded_ctx(m, START_MS);
 	struct part *part = &m->part[p];
 	struct place *place = &m->place[p];
-	struct stream_info info;
+	struct stream_info info, again;
+	const char *alarm = NULL;
 	char filter[PARTITION_SUBJECT];
-	err_t e = stream_info(c, m->bus, STREAM_BOOKING, &info);
+	err_t e;
 
-	if (e.code == ERR_not_found) {
-		TRY(stream_ensure(c, m->bus));
-		e = stream_info(c, m->bus, STREAM_BOOKING, &info);
-	}
-	if (e.code)
-		return e;
+	partition_filter(p, filter);
+	TRY(find_stream(c, m, &info));
 	TRY(load_place(c, p, &info, place));
-	if (RULE(cursor_identity) && place->last_seq > 0 &&
-	    (place->stream_created != info.created || place->last_seq > info.last_seq)) {
-		alarm_of(m, p, place->stream_created != info.created ? "recreated" : "truncated");
-		return OK;	/* stopped, and due at once */
-	}
 
 	const bool expects = place->last_seq > 0;
 
-	partition_filter(p, filter);
+	if (expects && RULE(cursor_identity))
+		TRY(find_alarm(c, m, place, &info, filter, &alarm));
+	if (alarm != NULL) {
+		alarm_of(m, p, alarm);
+		return OK;	/* stopped, and due at once */
+	}
 	TRY(reader_start(c, m->reader, p, filter, expects ? place->last_seq : 1));
+	e = stream_info(c, m->bus, STREAM_BOOKING, &again);
+	if (e.code || again.created != info.created) {
+		reader_stop(m->reader, p);
+		return e.code ? e : refuse(c, ERR_unavailable, "the stream was made anew meanwhile");
+	}
 	part->state = expects ? PART_EXPECTS : PART_READS;
 	m->untold = true;
 	return OK;
@@ -537,38 +571,51 @@ static err_t seq_since(struct ctx *c, struct bus *bus, const char *filter, int64
 	return OK;
 }
 
-/* Once an hour: what was decided long ago goes, never the cursor's own message. */
+/* What was decided long ago goes, never the cursor's own message. */
+static err_t purge_part(struct ctx *c, struct mailbox *m, int p)
+{
+	const int64_t before = clock_wall() - config_int(CONFIG_BOOKING_KEEP_S) * SECOND;
+	struct stream_info info;
+	char filter[PARTITION_SUBJECT];
+	int64_t seq;
+	bool stands;
+
+	TRY(batch_stands(c, p, &m->place[p], &stands));
+	if (!stands)
+		return refuse(c, ERR_unavailable, "the cursor has moved");
+	partition_filter(p, filter);
+	TRY(stream_info(c, m->bus, STREAM_BOOKING, &info));
+	if (info.created != m->place[p].stream_created)
+		return refuse(c, ERR_unavailable, "the stream is another");
+	TRY(seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq, before, &seq));
+	return stream_purge(c, m->bus, STREAM_BOOKING, filter, seq);
+}
+
+/* Once an hour, one partition a round: commands come first. */
 static void purge(struct mailbox *m)
 {
 	const int64_t now = clock_mono();
 
 	for (int p = 0; p < PARTITIONS; p++) {
 		struct part *part = &m->part[p];
-		struct stream_info info;
-		char filter[PARTITION_SUBJECT];
-		int64_t seq;
 
 		if (part->state != PART_READS || m->place[p].last_seq == 0 ||
 		    (part->purged_at != 0 && now - part->purged_at < PURGE_S * SECOND))
 			continue;
 		part->purged_at = now;
-		partition_filter(p, filter);
 
 		struct ctx *c = bounded_ctx(m, PURGE_MS);
 
-		if (stream_info(c, m->bus, STREAM_BOOKING, &info).code ||
-		    seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq,
-			      clock_wall() - config_int(CONFIG_BOOKING_KEEP_S) * SECOND, &seq).code ||
-		    stream_purge(c, m->bus, STREAM_BOOKING, filter, seq).code)
+		if (purge_part(c, m, p).code) {
 			warn("purge_failed", c->detail);
-		return;		/* one a round: commands come first */
+			db_rollback(c);
+		}
+		return;
 	}
 }
 
-static void *run(void *of)
+void mailbox_run(struct mailbox *m)
 {
-	struct mailbox *m = of;
-
 	while (!m->stop) {
 		m->alive_at = clock_mono();
 		arena_reset(&m->arena);
@@ -590,10 +637,14 @@ static void *run(void *of)
 	}
 	free_mails(m);
 	drop_session(m);
-	return NULL;
 }
 
-err_t mailbox_start(struct bus *bus, const char *url, struct mailbox **out)
+void mailbox_end(struct mailbox *m)
+{
+	m->stop = true;
+}
+
+err_t mailbox_open(struct bus *bus, const char *url, struct mailbox **out)
 {
 	struct mailbox *m = calloc(1, sizeof *m);
 
@@ -603,11 +654,30 @@ err_t mailbox_start(struct bus *bus, const char *url, struct mailbox **out)
 	m->url = url;
 	m->alive_at = clock_mono();
 	TRY(reader_open(bus, STREAM_BOOKING, &m->reader));
-	TRY(relay_start(bus, url, "booking", &m->relay));
-	if (pthread_create(&m->thread, NULL, run, m) != 0)
-		return ERR(internal);
 	*out = m;
 	return OK;
+}
+
+void mailbox_close(struct mailbox *m)
+{
+	reader_close(m->reader);
+	free(m->storage);
+	free(m);
+}
+
+/* ---- a thread and a relay of its own ---- */
+
+static void *run(void *of)
+{
+	mailbox_run(of);
+	return NULL;
+}
+
+err_t mailbox_start(struct bus *bus, const char *url, struct mailbox **out)
+{
+	TRY(mailbox_open(bus, url, out));
+	TRY(relay_start(bus, url, "booking", &(*out)->relay));
+	return pthread_create(&(*out)->thread, NULL, run, *out) == 0 ? OK : ERR(internal);
 }
 
 bool mailbox_is_well(void *mailbox, char *detail, size_t size)
@@ -622,10 +692,8 @@ bool mailbox_is_well(void *mailbox, char *detail, size_t size)
 
 void mailbox_stop(struct mailbox *m)
 {
-	m->stop = true;
+	mailbox_end(m);
 	(void) pthread_join(m->thread, NULL);
 	relay_stop(m->relay);
-	reader_close(m->reader);
-	free(m->storage);
-	free(m);
+	mailbox_close(m);
 }

@@ -93,6 +93,7 @@
 	F(T,   BODY, LIST, accounts,         REQ, 0, 512, booking_id)  /* of both sides */ \
 	F(T,   BODY, LIST, named,            REQ, 0, 256, booking_id)  /* appointments */ \
 	F(T,   BODY, LIST, visits,           REQ, 0, 256, booking_visit)         \
+	F(T,   BODY, LIST, busy,             REQ, 0, 256, booking_id)  /* patients, at any time */ \
 	F(T,   BODY, LIST, longer,           REQ, 0, 256, booking_id)  /* slots that last longer, or shorter */ \
 	F(T,   BODY, LIST, spans,            REQ, 0, 1 << 16, booking_span) /* of slots to open or move */ \
 	F(T,   BODY, LIST, requests,         REQ, 0, 256, booking_key)           \

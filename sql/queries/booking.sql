@@ -135,7 +135,8 @@ SELECT s.id, s.doctor_id, s.starts, s.ends, s.active, s.created_at, s.updated_at
 -- name: booking_read_appointments
 -- in: booking_keys
 -- out: booking_appointment
--- Live ones of the slots, live ones of the patients at the times of the slots, and those named.
+-- Live ones of the slots, live ones of the patients at the times of the slots, or, where a slot is edited
+-- before it is wanted, at any time; and those named.
 -- A patient's live ones never overlap: of those that began before a slot, the last alone can reach
 -- into it.
 SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts, a.ends, a.status, a.started_at,
@@ -161,6 +162,14 @@ SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts, a.ends, a.status, a
                            AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
                          ORDER BY starts DESC LIMIT 1) AS last
                  WHERE ends > s.starts
+                OFFSET 0) AS x
+         UNION
+        SELECT x.id
+          FROM unnest(:busy.id::bigint[]) AS k (id)
+         CROSS JOIN LATERAL (
+                SELECT id FROM agenda.appointment
+                 WHERE patient_id = k.id
+                   AND status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
                 OFFSET 0) AS x
          UNION
         SELECT unnest(:named.id::bigint[])) AS k

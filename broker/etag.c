@@ -4,15 +4,19 @@
 #include "broker/base/rule.h"
 #include "broker/etag.h"
 
-void etag_of_json(struct str json, char text[ETAG_TEXT])
+err_t etag_of(struct ctx *c, const struct msg *m, const void *in, char text[ETAG_TEXT])
 {
-	const struct digest d = digest_of(STR(""), &json, 1);
+	struct str state;
 	size_t n = 1;
+
+	TRY(msg_state(c, m, in, &state));
+	const struct digest d = digest_of(STR(""), &state, 1);
 
 	text[0] = '"';
 	n += digest_text(d.b, sizeof d.b, text + 1);
 	text[n] = '"';
 	text[n + 1] = '\0';
+	return OK;
 }
 
 /* Tags of ours have no comma, so that a list falls apart at every one. */
@@ -39,11 +43,9 @@ bool etag_matches(struct str list, const char *etag, bool weak)
 err_t etag_check(struct ctx *c, const struct msg *m, const void *current)
 {
 	char etag[ETAG_TEXT];
-	struct str json;
 
 	if (c->if_match == NULL || !RULE(if_match))
 		return OK;
-	TRY(msg_to_json(c, m, current, &json));
-	etag_of_json(json, etag);
+	TRY(etag_of(c, m, current, etag));
 	return etag_matches(str_of(c->if_match), etag, false) ? OK : ERR(precondition_failed);
 }

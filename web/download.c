@@ -6,6 +6,7 @@
  * of a file that was tampered with not one byte is told.
  */
 #include <string.h>
+#include <strings.h>
 #include "broker/base/clock.h"
 #include "broker/base/rule.h"
 #include "broker/base/digest.h"
@@ -61,11 +62,26 @@ static err_t fetch_all(struct job *j, int64_t file, const struct files_opened *f
 	       refuse(j->c, ERR_internal, "what came is not what was stored");
 }
 
+#define ENDING ".pdf"
+
+/* What is a PDF is called one, so that whoever saves it can open it. */
+static err_t name_of(struct ctx *c, struct str of, struct str *name)
+{
+	const size_t n = sizeof ENDING - 1;
+	struct buf b = { .mem = c->mem };
+
+	buf_put(&b, of.p, of.n);
+	if (of.n <= n || strncasecmp(of.p + of.n - n, ENDING, n) != 0)
+		buf_put(&b, ENDING, n);
+	*name = (struct str) { b.p, b.n };
+	return b.full ? refuse(c, ERR_too_large, "no room for a file name") : OK;
+}
+
 err_t download(struct job *j)
 {
 	const struct files_open_req *q = j->req;
 	const struct files_opened *f;
-	struct str disposition;
+	struct str disposition, name;
 	void *rep;
 
 	TRY(follow(j, q));
@@ -74,7 +90,8 @@ err_t download(struct job *j)
 	TRY(ask(j, j->call, q, NULL, &rep));
 	f = rep;
 	TRY(fetch_all(j, q->file_id, f, j->a->room));
-	TRY(header_attachment(j->c, f->file_name, &disposition));
+	TRY(name_of(j->c, f->file_name, &name));
+	TRY(header_attachment(j->c, name, &disposition));
 	http_put(j->a, "Content-Disposition", "%s", disposition.p);
 	j->a->status = j->m.route->ok;
 	j->a->type = "application/pdf";

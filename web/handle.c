@@ -185,6 +185,28 @@ static err_t read_request(struct job *j)
 
 /* ---- from the message to HTTP ---- */
 
+static err_t write_etag(struct job *j, const struct msg *m, const void *what)
+{
+	const struct str asked = http_header(j->q, "If-None-Match");
+	char etag[ETAG_TEXT];
+
+	TRY(etag_of(j->c, m, what, etag));
+	http_put(j->a, "ETag", "%s", etag);
+	if (is_read(j) && asked.p != NULL && etag_matches(asked, etag, true))
+		j->a->status = 304;
+	return OK;
+}
+
+/* A list that is changed as a whole says so: where it goes on is no part of it.  Then it has a tag, if it
+ * is here as a whole. */
+static bool is_whole(const struct job *j, const struct msg *m, const void *page, const struct field *next)
+{
+	const struct field *cursor = field_named(j->call->req, "cursor", K_TEXT);
+
+	return next != NULL && next->from == FROM_OURS && !field_said(m, page, next) &&
+	       (cursor == NULL || !field_said(j->call->req, j->req, cursor));
+}
+
 /* A page is answered as its items alone; where it goes on is in Link. */
 static err_t write_page(struct job *j, const struct msg *m, const void *page)
 {
@@ -192,23 +214,14 @@ static err_t write_page(struct job *j, const struct msg *m, const void *page)
 	struct str link;
 
 	TRY(page_items(j, m, page, &j->a->body));
+	if (is_whole(j, m, page, next))
+		return write_etag(j, m, page);
 	if (next == NULL || !field_said(m, page, next))
 		return OK;
 	TRY(header_link(j->c, j->q->path, j->q->query,
 			*(const struct str *) ((const char *) page + next->off), &link));
 	http_put(j->a, "Link", "%s", link.p);
 	return OK;
-}
-
-static void write_etag(struct job *j)
-{
-	const struct str asked = http_header(j->q, "If-None-Match");
-	char etag[ETAG_TEXT];
-
-	etag_of_json(j->a->body, etag);
-	http_put(j->a, "ETag", "%s", etag);
-	if (is_read(j) && asked.p != NULL && etag_matches(asked, etag, true))
-		j->a->status = 304;
 }
 
 static err_t write_document(struct job *j, const struct document *d)
@@ -247,9 +260,7 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	else if (created && id != NULL)
 		http_put(j->a, "Location", "%.*s%s%" PRId64, beneath ? (int) j->q->path.n : 0,
 			 j->q->path.p, r->location, field_int(what, id));
-	if (r->auth != AUTH_PUBLIC)
-		write_etag(j);
-	return OK;
+	return r->auth == AUTH_PUBLIC ? OK : write_etag(j, m, what);
 }
 
 /* ---- the ways ---- */

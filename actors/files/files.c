@@ -16,6 +16,7 @@
 #include "broker/base/config.h"
 #include "broker/base/digest.h"
 #include "broker/base/rule.h"
+#include "broker/etag.h"
 #include "broker/link.h"
 
 #define AFTER_APPOINTMENT (INT64_C(30) * 24 * 3600 * SECOND)	/* what an upload there grants */
@@ -312,25 +313,34 @@ static err_t files_list(struct ctx *c, const struct files_list_req *q, struct fi
 	return page_after(c, last->created_at, last->id, &a->next);
 }
 
-static err_t files_get(struct ctx *c, const struct files_get_req *q, struct files_file *a)
+/* As the caller sees it, perhaps as one of an appointment. */
+static err_t see(struct ctx *c, int64_t id, bool has_appointment, int64_t appointment, struct files_file *a)
 {
 	struct files_span s = { .set = { 0 } };
 	struct page page;
 
-	TRY(check_door(c, q->has.appointment_id));
 	TRY(open_span(c, 1, false, STR(""), &page, &s));
-	SET(&s, id, q->file_id);
-	if (q->has.appointment_id)
-		SET(&s, appointment_id, q->appointment_id);
-	TRY(db_one(c, c->role == ROLE_DOCTOR ? Q_files_of_doctor : Q_files_of_patient, &s, a));
+	SET(&s, id, id);
+	if (has_appointment)
+		SET(&s, appointment_id, appointment);
+	return db_one(c, c->role == ROLE_DOCTOR ? Q_files_of_doctor : Q_files_of_patient, &s, a);
+}
+
+static err_t files_get(struct ctx *c, const struct files_get_req *q, struct files_file *a)
+{
+	TRY(check_door(c, q->has.appointment_id));
+	TRY(see(c, q->file_id, q->has.appointment_id, q->appointment_id, a));
 	return add_link(c, a);
 }
 
 static err_t files_remove(struct ctx *c, const struct files_remove_req *q, struct files_done *a)
 {
 	const struct files_key k = key_of(c, q->file_id);
+	struct files_file current;
 
 	TRY(own(c, q->file_id, q->has.appointment_id, q->appointment_id, true));
+	TRY(see(c, q->file_id, q->has.appointment_id, q->appointment_id, &current));
+	TRY(etag_check(c, &files_file_msg, &current));
 	TRY(note(c, "delete", c->user, q->has.appointment_id ? q->appointment_id : 0, q->file_id));
 	return db_one(c, Q_files_remove, &k, a);
 }
@@ -437,14 +447,30 @@ static err_t files_grant(struct ctx *c, const struct files_grant_req *q, struct 
 	return OK;
 }
 
+/* All of them, which are no more than a page takes. */
+static err_t list_grants(struct ctx *c, int64_t file, struct files_granted *a)
+{
+	struct files_span s = { .set = { 0 } };
+	struct page page;
+
+	TRY(open_span(c, PAGE_MAX, false, STR(""), &page, &s));
+	SET(&s, id, file);
+	a->has.items = a->null.next = 1;
+	return db_list(c, Q_files_grants, &s, &a->items.items, &a->items.n);
+}
+
 static err_t files_replace(struct ctx *c, const struct files_replace_req *q, struct files_granted *a)
 {
 	struct files_granting *all = arena_alloc(c->mem, q->items.n * sizeof *all);
 	struct files_terms t = { .items = { all, q->items.n }, .has.items = 1 };
+	struct files_access *access;
+	size_t n;
 
 	if (all == NULL)
 		return refuse(c, ERR_too_large, "no room for grants");
 	TRY(own(c, q->file_id, q->has.appointment_id, q->appointment_id, true));
+	TRY(list_grants(c, q->file_id, a));
+	TRY(etag_check(c, &files_granted_msg, a));
 	for (size_t i = 0; i < q->items.n; i++) {
 		(void) check_term(c, &q->items.items[i], "items", i, &all[i]);
 		for (size_t k = 0; k < i; k++)
@@ -455,8 +481,9 @@ static err_t files_replace(struct ctx *c, const struct files_replace_req *q, str
 	SET(&t, file_id, q->file_id);
 	TRY(db_exec(c, Q_files_end_others, &t));
 	TRY(note(c, "replace", c->user, q->has.appointment_id ? q->appointment_id : 0, q->file_id));
-	a->has.items = a->null.next = 1;
-	return q->items.n == 0 ? OK : grant(c, &t, &a->items.items, &a->items.n);
+	if (q->items.n > 0)
+		TRY(grant(c, &t, &access, &n));
+	return list_grants(c, q->file_id, a);
 }
 
 static err_t files_grants(struct ctx *c, const struct files_grants_req *q, struct files_granted *a)

@@ -39,6 +39,7 @@ enum config_role {
 	X(JWT_ISSUER,             TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "healthmed", 0, 0, "iss of tokens") \
 	X(JWT_AUDIENCE,           TEXT,   C_GATEWAY | C_ACTOR | C_ADMIN, "healthmed", 0, 0, "aud of tokens") \
 	X(JWT_LIFETIME_S,         INT,    C_ACTOR | C_ADMIN,         "3600", 60, 86400, "how long a token lives") \
+	X(SESSIONS_PER_USER,      INT,    C_ACTOR,                   "20", 1, 1000, "how many sessions a user has at most: one more, and the oldest ends") \
 	X(REFRESH_LIFETIME_S,     INT,    C_ACTOR,                   "2592000", 60, 31536000, "how long a session lives that is not refreshed") \
 	X(REQUEST_KEY,            SECRET, C_GATEWAY | C_ACTOR | C_ADMIN, "", 0, 0, "secret of request ids and body hashes, 32 characters or more, the same everywhere") \
 	X(GATEWAY_THREADS,        INT,    C_GATEWAY,                 "512", 8, 20000, "connections served at the same time, a thread each") \

@@ -30,7 +30,7 @@ extern const char *const files_action_names[];
 	F(T,   BODY,  TEXT,  sha256,         REQ, 64, 64,       -)                    \
 	F(T,   BODY,  INT,   appointment_id, OPT, 1, INT64_MAX, -)                    \
 	F(T,   BODY,  TIME,  created_at,     REQ, 0, TIME_MAX,  -)                    \
-	F(T,   BODY,  TEXT,  path,           OPT, 1, 255,       -)  /* a download link of the reader's own */
+	F(T,   OURS,  TEXT,  path,           OPT, 1, 255,       -)  /* a download link of the reader's own */
 #define FILES_PAGE(F, T)                                                              \
 	F(T,   BODY,  LIST,  items,          REQ, 0, 100, files_file)                 \
 	F(T,   BODY,  TEXT,  next,           OPT, 1, 64,        -)
@@ -92,8 +92,8 @@ extern const char *const files_action_names[];
 	F(T,   BODY,  TIME,  expires_at,     REQ, 0, TIME_MAX,  -)                    \
 	F(T,   BODY,  TIME,  created_at,     REQ, 0, TIME_MAX,  -)
 #define FILES_GRANTED(F, T)                                                           \
-	F(T,   BODY,  LIST,  items,          REQ, 0, 100, files_access)               \
-	F(T,   BODY,  TEXT,  next,           OPT, 1, 64,        -)
+	F(T,   BODY,  LIST,  items,          REQ, 0, FILES_GRANTS, files_access)      \
+	F(T,   OURS,  TEXT,  next,           OPT, 1, 64,        -)
 /* What a patient wants of an appointment's doctor, and what the gateway found out about that. */
 #define FILES_TERM(F, T)                                                              \
 	F(T,   BODY,  INT,   doctor_id,      REQ, 1, INT64_MAX, -)                    \

@@ -277,6 +277,25 @@ def test_a_session_that_nobody_used_is_over(stack):
     wait_until(lambda: stack.sql("SELECT count(*) FROM users.session WHERE user_id = %s", p.id) == [(0,)], 15, "it is purged")
 
 
+def test_with_one_session_too_many_the_oldest_ends():
+    with Stack(HEALTHMED_SESSIONS_PER_USER="3") as few:
+        p, other = few.patient(), few.patient()
+        stays = login(few, other)
+        first, *more = [login(few, p) for _ in range(3)]
+        assert [me(few, s["token"]).status for s in (first, *more)] == [200] * 3
+        last = login(few, p)
+        wait_until(lambda: me(few, first["token"]).status == 401, 5, "the gateway has heard that it ended")
+        assert refused(refresh(few, first["refresh_token"]))
+        assert [me(few, s["token"]).status for s in (*more, last, stays)] == [200] * 4
+        assert refresh(few, more[0]["refresh_token"]).status == 200
+        assert me(few, p.token).status == 200                              # a token that is of no session
+        rush = at_once(8, lambda i: login(few, p))
+        assert few.sql("SELECT count(*) FROM users.session WHERE user_id = %s", p.id) == [(3,)]
+        newest = {s[0] for s in few.sql("SELECT id FROM users.session WHERE user_id = %s", p.id)}
+        wait_until(lambda: sum(me(few, s["token"]).status == 200 for s in rush) == 3, 5, "all but three have ended")
+        assert len(newest) == 3
+
+
 def test_refreshes_of_one_address_are_limited_as_logins_are():
     with Stack(HEALTHMED_LIMIT_LOGINS="3") as few:
         answers = [refresh(few, "x") for _ in range(4)]

@@ -148,7 +148,7 @@ def test_a_form_that_is_wrong_is_refused_with_the_field(stack, how, code):
 def test_names_are_files_names_and_nothing_else(stack):
     patient = stack.patient()
     for said, name in (("../../etc/passwd.pdf", "passwd.pdf"), ("C:\\exams\\x.pdf", "x.pdf"), ("", "document.pdf"),
-                       ('say "ah".pdf', 'say "ah".pdf'), ("a\u2003b.pdf", "a\u2003b.pdf"), ("x" * 255, "x" * 255)):
+                       ('say "ah".pdf', 'say "ah".pdf'), ("a\u2003b.pdf", "a\u2003b.pdf"), ("x" * 251 + ".pdf", "x" * 251 + ".pdf")):
         answer = upload(stack, patient, pdf(), name=said)
         assert (answer.status, answer.json.get("file_name")) == (201, name), answer
         got = follow(stack, link(stack, patient, answer.json["id"]))
@@ -740,3 +740,71 @@ def test_a_file_is_not_kept_by_a_client_that_was_gone_before_its_end(stack):
     connection.send(body[:500_000])
     connection.close()
     assert json.loads(stack.get("/files", patient).body) == []
+
+
+# ---- what a change relies on ----
+
+def tagged(stack, method, path, token, etag, body=None):
+    return stack.http(method, path, body, token, {"If-Match": etag})
+
+
+def test_the_tag_of_a_file_stays_whatever_link_it_comes_with(stack):
+    doctor, patient, visit = stack.visit(state="confirmed")
+    made = upload(stack, patient, pdf(), visit)
+    file, at = made.json["id"], f"/files/{made.json['id']}"
+    tags = {made.headers["ETag"]}
+    for path in (at, f"/appointments/{visit}/files/{file}"):
+        first = stack.get(path, patient)
+        second = wait_until(lambda path=path, first=first: (a := stack.get(path, patient)).json["path"] != first.json["path"] and a,
+                            why="there is another link")
+        tags |= {first.headers["ETag"], second.headers["ETag"]}
+    assert len(tags) == 1
+    assert stack.get(at, patient, If_None_Match=made.headers["ETag"]).status == 304
+
+
+@pytest.mark.parametrize("door", ["", "/appointments/{visit}"])
+def test_a_file_is_deleted_and_its_grants_are_replaced_only_as_they_were_read(stack, door):
+    doctor, patient, visit = stack.visit(state="confirmed")
+    made = upload(stack, patient, pdf(), visit)
+    path = door.format(visit=visit) + f"/files/{made.json['id']}"
+    access, stale = path + "/access", '"AAAAAAAAAAAAAAAAAAAAAA"'
+    before = stack.get(access, patient)
+    until = [{"doctor_id": doctor.id, "appointment_id": visit, "expires_at": "2027-12-01 10:00"}]
+    assert tagged(stack, "PUT", access, patient, stale, until).code == "precondition_failed"
+    assert stack.get(access, patient, If_None_Match=before.headers["ETag"]).status == 304
+    after = tagged(stack, "PUT", access, patient, before.headers["ETag"], until)
+    assert after.status == 200 and after.json == stack.get(access, patient).json != before.json
+    assert after.headers["ETag"] == stack.get(access, patient).headers["ETag"] != before.headers["ETag"]
+    assert tagged(stack, "PUT", access, patient, before.headers["ETag"], []).code == "precondition_failed"
+    rush = at_once(6, lambda i: tagged(stack, "PUT", access, patient, after.headers["ETag"], []))
+    assert sorted(a.status for a in rush) == [200] + [412] * 5
+    assert stack.get(access, patient).json == []
+    assert tagged(stack, "DELETE", path, patient, stale).code == "precondition_failed"
+    assert tagged(stack, "DELETE", path, patient, made.headers["ETag"]).status == 204
+    assert stack.get(path, patient).status == 404
+
+
+def test_a_page_that_is_not_all_of_a_list_has_no_tag(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    file = file_of(stack, patient)
+    slots = stack.slots(doctor, 2)
+    for slot in slots:
+        visit = stack.post("/appointments", patient, schedule_id=slot, doctor_id=doctor.id).json["id"]
+        assert stack.post(f"/files/{file}/access", patient, doctor_id=doctor.id, appointment_id=visit,
+                          expires_at="2027-12-01 10:00").status == 201
+    first = stack.get(f"/files/{file}/access?limit=1", patient)
+    second = stack.get(re.search("<(.+)>", first.headers["Link"])[1].removeprefix("/api/v1"), patient)
+    assert len(first.json) == len(second.json) == 1 and "Link" not in second.headers
+    assert not {"ETag"} & (set(first.headers) | set(second.headers))
+    assert stack.get(f"/files/{file}/access?limit=2", patient).headers["ETag"]
+
+
+@pytest.mark.parametrize("name, saved", [("scan", "scan.pdf"), ("Scan.PDF", "Scan.PDF"), (".pdf", ".pdf.pdf"),
+                                         ("exam.exe", "exam.exe.pdf"), ("raio-x do tórax", "raio-x do t_rax.pdf")])
+def test_what_is_saved_is_called_what_it_is(stack, name, saved):
+    patient = stack.patient()
+    made = upload(stack, patient, pdf(), name=name)
+    assert made.json["file_name"] == name
+    got = follow(stack, link(stack, patient, made.json["id"]))
+    assert f'filename="{saved}"' in got.headers["Content-Disposition"]
+    assert got.headers["Content-Disposition"].lower().endswith(".pdf")

@@ -15,10 +15,8 @@ static struct schedules_slot slot_at(int64_t updated)
 static const char *tag_of(struct ctx *c, const struct schedules_slot *s)
 {
 	char *text = arena_alloc(c->mem, ETAG_TEXT);
-	struct str json;
 
-	assert_err(msg_to_json(c, &schedules_slot_msg, s, &json), none);
-	etag_of_json(json, text);
+	assert_err(etag_of(c, &schedules_slot_msg, s, text), none);
 	return text;
 }
 

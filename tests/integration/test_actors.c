@@ -1059,7 +1059,7 @@ static bool reads_a_whole_table(enum query q)
 
 TEST(no_read_goes_through_a_whole_table)
 {
-	static const char *const served[] = { "users", "schedules", "appointments", "reviews", "reports" };
+	static const char *const served[] = { "users", "schedules", "appointments", "reviews", "reports", "files" };
 	int wrong = 0, seen = 0;
 
 	need_agenda();
@@ -1071,6 +1071,8 @@ TEST(no_read_goes_through_a_whole_table)
 		   "FROM agenda.slot WHERE doctor_id > 10000 AND id % 3 <> 0 ON CONFLICT DO NOTHING");
 	(void) sql("INSERT INTO agenda.request (id, doctor_id, user_id, body_hash, status, outcome, partition, stream_seq, stream_time, "
 		   "batch_id, decided_at) SELECT gen_random_uuid(), 1, 1, gen_random_uuid(), 'done', '', 0, g, now(), 1, now() "
+		   "FROM generate_series(1, 20000) AS g");
+	(void) sql("INSERT INTO agenda.move SELECT g, g, g % 900 + 1, g % 800 + 1, now(), now() + interval '1 hour', 1, 1, g, 1 "
 		   "FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO users.account (full_name, email, password_hash, document_id, phone, role) SELECT 'x', 'x' || g, 'x', "
 		   "'x' || g, 'x', CASE g % 2 WHEN 0 THEN 'doctor' ELSE 'patient' END FROM generate_series(1, 20000) AS g");
@@ -1093,10 +1095,17 @@ TEST(no_read_goes_through_a_whole_table)
 		   "SELECT g, g % 900 + 1, g % 800 + 1, 1, now(), now() FROM generate_series(1, 20000) AS g");
 	(void) sql("INSERT INTO audit.access (user_id, role, action, patient_id) SELECT g, 'doctor', 'read', g % 800 + 1 "
 		   "FROM generate_series(1, 20000) AS g");
+	(void) sql("INSERT INTO clinical.file (patient_id, file_name, sha256, size, store, master, wrapped_key, whole) "
+		   "SELECT g % 800 + 1, 'x', sha256(''), 1, 'postgres', 'x', '', true FROM generate_series(1, 20000) AS g");
+	(void) sql("INSERT INTO clinical.file_access (file_id, doctor_id, appointment_id, expires_at) "
+		   "SELECT id, id % 900 + 1, id, now() + interval '1 day' FROM clinical.file");
 	(void) sql("INSERT INTO clinical.report_version SELECT id, 1, 'x', now() FROM clinical.report");
 	(void) sql("INSERT INTO reviews.idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
 		   "FROM generate_series(1, 20000)");
 	(void) sql("INSERT INTO clinical.reports_idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
+		   "FROM generate_series(1, 20000)");
+	(void) sql("INSERT INTO clinical.file_chunk SELECT id, 0, '' FROM clinical.file");
+	(void) sql("INSERT INTO clinical.files_idempotency (id, body_hash) SELECT gen_random_uuid(), gen_random_uuid() "
 		   "FROM generate_series(1, 20000)");
 	(void) sql("ANALYZE");
 	for (enum query q = 0; q < Q_COUNT; q++)

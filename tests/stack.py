@@ -90,6 +90,7 @@ class Stack:
         self.dir.chmod(0o711)                   # PostgreSQL runs as another user when we are root
         self.run = self.dir / "run"
         self.options, self.environment = options, environment
+        self.script = ROOT / "stack"
         self.reports = []
         self._local, self._people = threading.local(), itertools.count(1)
 
@@ -122,7 +123,7 @@ class Stack:
 
     def stack(self, command, *arguments, check=True):
         """The script ./stack with our folder; its output."""
-        done = subprocess.run([ROOT / "stack", command, self.run, *map(str, arguments)], text=True, check=False,
+        done = subprocess.run([self.script, command, self.run, *map(str, arguments)], text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env={**os.environ, **UNLIMITED, "HEALTHMED_BIN": BIN, **self.environment})
         assert done.returncode == 0 or not check, f"stack {command}: {done.stdout}"

@@ -31,6 +31,7 @@ enum {
 	QUIET_MS     = 20,		/* then the last of it is told */
 	CALL_MS      = 2000,		/* for the stream's administration */
 	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
+	EXPECT_MS    = 2000,		/* for the remembered message to come */
 	PURGE_S      = 3600,
 	PURGE_MS     = 1000,		/* for a purge: the session must not idle away meanwhile */
 	ANSWERS_MAX  = 512 << 10,	/* bytes of outcomes in a message; the server takes a megabyte */
@@ -43,7 +44,7 @@ struct part {
 		PART_EXPECTS,		/* the first message must be the remembered one */
 		PART_READS,
 	} state;
-	int64_t start_at;		/* of clock_mono() */
+	int64_t start_at;		/* of clock_mono(): when it is to start, or has started */
 	int64_t told, told_at;		/* the progress that was last published, and when */
 	int64_t purged_at;
 	int64_t waiting;		/* behind the last message read */
@@ -214,6 +215,7 @@ static err_t start_part(struct mailbox *m, int p)
 		return e.code ? e : refuse(c, ERR_unavailable, "the stream was made anew meanwhile");
 	}
 	part->state = expects ? PART_EXPECTS : PART_READS;
+	part->start_at = clock_mono();
 	m->untold = true;
 	return OK;
 }
@@ -527,6 +529,16 @@ static bool balance(struct mailbox *m)
 	return true;
 }
 
+/* A server whose files are damaged may have nothing to send, and not know it.  The reader's next place is
+ * with any of the servers that have the stream. */
+static void miss_remembered(struct mailbox *m)
+{
+	for (int p = 0; p < PARTITIONS; p++)
+		if (m->part[p].state == PART_EXPECTS &&
+		    clock_mono() - m->part[p].start_at > EXPECT_MS * MS)
+			read_anew(m, p, "nothing comes");
+}
+
 /* One at a time is tried again: each may take a while, in which the session must be kept and those
  * that read be served. */
 static void wait_to_start(struct mailbox *m, struct part *part)
@@ -625,6 +637,7 @@ void mailbox_run(struct mailbox *m)
 		}
 		if (!balance(m))
 			continue;
+		miss_remembered(m);
 		start_parts(m);
 		if (m->owner.db == NULL)
 			continue;

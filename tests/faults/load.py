@@ -23,7 +23,7 @@ from stack import wait_until
 HOT, QUIET, SLOTS, MINUTES = 4, 8, 48, 10       # doctors, slots of each, and how long one is
 PAUSE = (0.04, 0.12)                            # of somebody between two wishes
 PATIENCE = 60                                   # until a wish that has no outcome counts as lost
-TIMEOUT = 9                                     # of one try: the gateway's own deadlines are shorter
+TIMEOUT = 12                                    # of one try: the gateway's own deadlines are shorter
 PARTITIONS = 16
 
 # verb: which refusals there may be.  What is in none of these rows is a verdict that no rule knows.
@@ -319,7 +319,8 @@ class Client(threading.Thread):
 class Load:
     """with Load(stack) as load: load.go_on(); break something; load.go_on() … then load.journal."""
 
-    def __init__(self, stack, seed=None):
+    def __init__(self, stack, seed=None, patience=PATIENCE):
+        self.patience = patience
         self.stack, self.random = stack, random.Random(seed)
         self.front, self.gateways = stack.url, [stack.url, *stack.urls]
         self.stopped, self.until = threading.Event(), float("inf")
@@ -392,7 +393,7 @@ class Load:
     def __exit__(self, *_):
         """Nobody wishes any more; what was wished gets its outcome."""
         self.ended = time.monotonic()
-        self.until = self.ended + PATIENCE
+        self.until = self.ended + self.patience
         self.stopped.set()
         for c in self.clients:
             c.join()
@@ -427,10 +428,6 @@ class Load:
     def lanes(self):
         return [self.lane(d) for d in self.hot] + list(READS)
 
-    @staticmethod
-    def partition_of(doctor):
-        return partition_of(doctor)
-
     def go_on(self, times=15, seconds=45, lanes=None):
         """Returns when each lane (or these) has been answered so often from now on."""
         begun = time.monotonic()
@@ -443,6 +440,11 @@ class Load:
             wait_until(lambda: not silent(), seconds)
         except AssertionError:
             raise AssertionError(f"after {seconds} s too few are answered on {', '.join(silent())}") from None
+
+    def lanes_alive(self, seconds):
+        """Those on which somebody was answered lately."""
+        with self.lock:
+            return [lane for lane in self.lanes() if self.answers.get(lane, [0])[-1] > time.monotonic() - seconds]
 
     def gap(self):
         """The longest one, in seconds, and its lane: see above."""

@@ -206,11 +206,15 @@ def _grants(v, holds):
     """Nobody was granted what was surely held, nor to whoever surely had something else at that time."""
     for name in ("slot", "patient"):
         groups = defaultdict(list)
-        for h in holds:
+        for h in sorted(holds, key=lambda h: h.grant.begun):
             groups[getattr(h, name)].append(h)
-        v.doubled += [f"one {name}: {b.grant} was granted while {a.grant} held" for group in groups.values()
-                      for a in group for b in group
-                      if a is not b and a.overlaps((b.starts, b.ends)) and a.must(b.grant.begun, b.grant.ended)]
+        for group in groups.values():
+            held = []                           # what may still be held
+            for h in group:
+                held = [a for a in held if a.free is None or a.free.begun > h.grant.begun]
+                v.doubled += [f"one {name}: {h.grant} was granted while {a.grant} held" for a in held
+                              if a.overlaps((h.starts, h.ends)) and a.must(h.grant.begun, h.grant.ended)]
+                held.append(h)
 
 
 def _refusals(v, load, changes, holds):

@@ -13,14 +13,15 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+from grounds import cluster, previous_commit  # noqa: E402
 from load import Load  # noqa: E402
 from oracle import judge  # noqa: E402
 from scenarios import FAKETIME, SCENARIOS  # noqa: E402
-from stack import ROOT, Stack  # noqa: E402
+from stack import ROOT  # noqa: E402
 
 KEEP = Path(os.environ.get("FAULTS_DIR", ROOT / "build" / "faults"))
 SLOWNESS = max(1, int(os.environ.get("STACK_PATIENCE", "30")) // 30)    # of a build whose processes run slower
-HEAD = f"{'scenario':<22} {'requests':>8} {'accepted':>8} {'lost':>5} {'doubled':>7} {'order':>5} {'gap ms':>7} {'bound':>6}  took"
+HEAD = f"{'scenario':<25} {'requests':>8} {'accepted':>8} {'lost':>5} {'doubled':>7} {'order':>5} {'gap ms':>7} {'bound':>6}  took"
 
 
 class Result:
@@ -30,12 +31,13 @@ class Result:
     @property
     def wrong(self):
         """What is, in sentences."""
+        found = self.verdict is not None and self.verdict.found
+        if self.row.caught:
+            return "" if found else f"the oracle has not noticed\n{self.trouble}"
         said = [self.trouble] if self.trouble else []
-        if self.verdict is not None and self.verdict.found:
-            said.append(str(self.verdict))
-        bound = self.row.bound
-        if bound is not None and self.gap > bound * SLOWNESS:
-            said.append(f"{self.lane} was silent for {self.gap:.2f} s: more than {bound} s")
+        said += [str(self.verdict)] if found else []
+        if self.row.bound is not None and self.gap > self.row.bound * SLOWNESS:
+            said.append(f"{self.lane} was silent for {self.gap:.2f} s: more than {self.row.bound} s")
         return "\n".join(said)
 
     def line(self):
@@ -43,37 +45,44 @@ class Result:
         counts = (f"{v.requests:>8} {v.accepted:>8} {len(v.lost):>5} {len(v.doubled):>7} {len(v.order):>5}"
                   if v else f"{'-':>8} {'-':>8} {'-':>5} {'-':>7} {'-':>5}")
         bound = "-" if row.bound is None else f"{row.bound * 1000:.0f}"
-        return f"{row.name:<22} {counts} {self.gap * 1000:>7.0f} {bound:>6}  {self.took:.0f} s{'  WRONG' if self.wrong else ''}"
+        word = "  WRONG" if self.wrong else "  caught" if row.caught else ""
+        return f"{row.name:<25} {counts} {self.gap * 1000:>7.0f} {bound:>6}  {self.took:.0f} s{word}"
 
 
 def missing(row):
     """What this machine lacks for it, in words; None when nothing."""
-    lacks = {"root": os.geteuid() != 0, "faketime": not Path(FAKETIME).exists()}
+    lacks = {"root": os.geteuid() != 0, "faketime": not Path(FAKETIME).exists(), "history": "history" in row.needs and not previous_commit()}
     return next((f"needs {what}" for what in row.needs if lacks[what]), None)
 
 
-def whole(stack):
-    """Starts what is missing; fails when it does not come to be well."""
-    stack.up()
-
-
-def run(row, stack):
-    result, begun = Result(row), time.monotonic()
-    load = None
+def judged(row, stack):
+    """Runs it there, and has it judged when all is whole again."""
+    result, begun, load = Result(row), time.monotonic(), Load(stack, patience=row.patience)
     try:
-        load = Load(stack)
         with load:
-            load.go_on(8)
-            row.fault(stack, load)
-        whole(stack)
+            try:
+                load.go_on(8)
+                row.fault(stack, load)
+            except Exception:
+                load.patience = 5               # it will not be fulfilled
+                raise
+    except Exception as e:                      # it belongs in the table, and the others are still to run
+        result.trouble = said(e)
+    try:
+        stack.up()
         result.gap, result.lane = load.gap()
         result.verdict = judge(load)
-    except Exception as e:                      # it belongs in the table, and the others are still to run
-        result.trouble = "".join(traceback.format_exception_only(e)).strip() + "\n" + traceback.format_exc(limit=-2)
+    except Exception as e:
+        result.trouble = result.trouble or said(e)
     result.took = time.monotonic() - begun
-    if result.wrong and load is not None:
+    if result.wrong:
         keep(row, stack, load, result)
     return result
+
+
+def said(e):
+    at = traceback.extract_tb(e.__traceback__)[-1]
+    return f"{type(e).__name__}: {e} ({Path(at.filename).name}:{at.lineno})"
 
 
 def keep(row, stack, load, result):
@@ -88,8 +97,8 @@ def keep(row, stack, load, result):
             f.write(json.dumps(w.journal()) + "\n")
 
 
-class Grounds:
-    """The cluster that scenarios share, anew when one has left it broken."""
+class Shared:
+    """The cluster that scenarios share; anew when one has left it broken."""
 
     def __init__(self):
         self.stack = None
@@ -101,9 +110,18 @@ class Grounds:
         self.leave()
 
     def run(self, row):
-        if self.stack is None:
-            self.stack = Stack("--cluster").__enter__()
-        result = run(row, self.stack)
+        try:
+            if row.ground is None:
+                self.stack = self.stack or cluster().__enter__()
+                result = judged(row, self.stack)
+            else:
+                self.leave()                    # two clusters are too much for two cores
+                with row.ground() as stack:
+                    stack.complaints = list     # of what is broken on purpose
+                    result = judged(row, stack)
+        except Exception as e:                  # the ground itself
+            result = Result(row)
+            result.trouble = said(e)
         if result.wrong:
             self.leave()
         return result
@@ -118,22 +136,22 @@ def main():
     wanted = sys.argv[1:]
     if wanted == ["--list"]:
         for row in SCENARIOS:
-            print(f"{row.name:<22} {row.sentence}{' (' + missing(row) + ')' if missing(row) else ''}")
+            print(f"{row.name:<25} {row.sentence}{' (' + missing(row) + ')' if missing(row) else ''}")
         return 0
     unknown = set(wanted) - {row.name for row in SCENARIOS}
     if unknown:
         sys.exit(f"no such scenario: {', '.join(sorted(unknown))} (make faults LIST=1)")
     passed = failed = skipped = 0
     print(HEAD, flush=True)
-    with Grounds() as grounds:
+    with Shared() as shared:
         for row in SCENARIOS:
-            if wanted and row.name not in wanted:
+            if row.name not in wanted if wanted else row.alone:
                 continue
             if why := missing(row):
-                print(f"{row.name:<22} skipped: {why}", flush=True)
+                print(f"{row.name:<25} skipped: {why}", flush=True)
                 skipped += 1
                 continue
-            result = grounds.run(row)
+            result = shared.run(row)
             print(result.line(), flush=True)
             if result.wrong:
                 print("    " + result.wrong.replace("\n", "\n    "), flush=True)

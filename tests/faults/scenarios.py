@@ -3,20 +3,22 @@
 A function gets the stack and its load, breaks something, and returns when it is mended.  Between the two it waits
 until the load goes on: that is the point.
 """
+import contextlib
 import os
-import random
-import shutil
 import signal
-import subprocess
-import threading
 import time
 import uuid
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from stack import BIN, ROOT, wait_until
+import psycopg2
 
-TEST_BIN = os.environ.get("HEALTHMED_TEST_BIN", str(ROOT / "build" / "mutants" / "healthmed"))
+import grounds
+from grounds import NATS, TEST_BIN
+from load import partition_of
+from natsclient import ApiError, Timeout
+from stack import BIN, wait_until
+
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 POINTS = ("after_lock", "before_commit", "in_commit", "after_commit", "before_outcome")
 DOMAINS = ("users", "schedules", "appointments", "reviews", "reports", "files")
@@ -50,11 +52,16 @@ def start_as(stack, name, binary, **environment):
     settings = "".join(f"export {k}='{v}'\n" for k, v in environment.items())
     wrapper.write_text(f"#!/bin/sh\n{settings}exec '{binary}' \"$@\"\n")
     wrapper.chmod(0o755)
+    usual = stack.environment.copy()
     stack.environment["HEALTHMED_BIN"] = str(wrapper)
     try:
         stack.stack("start", name, check=False)     # it may die before it is well
     finally:
-        del stack.environment["HEALTHMED_BIN"]
+        stack.environment = usual
+
+
+def components(stack):
+    return [line.split()[0] for line in stack.stack("status", check=False).splitlines()[1:]]
 
 
 def state_of(pid):
@@ -150,17 +157,10 @@ def crashes_at(point):
 
 
 def cluster_killed(stack, load):
-    names = [f"nats{n}" for n in ("", "-2", "-3")]
-    for name in names:
+    for name in NATS:
         stack.kill(name)
-    time.sleep(1)                               # the platform notices
-    starts = [threading.Thread(target=stack.stack, args=("start", name), kwargs={"check": False}) for name in names]
-    for t in starts:
-        t.start()
-    for t in starts:
-        t.join()
-    stack.up()
     load.mark()
+    stack.up()
     load.go_on()
 
 
@@ -193,23 +193,34 @@ def block_flipped(stack, load):
         load.go_on()
 
 
+def workers(stack):
+    return [name for name in components(stack) if name.startswith("actor-booking")]
+
+
 def poisoned(stack, load):
-    """Messages that are no commands, in mailboxes of those in demand; and a patient whom the database refuses."""
-    bad = load.people["patient"][-2]
+    """Messages that are no commands, in mailboxes of those in demand; and a patient whom the database refuses, in
+    one batch with others: the workers are held until all are there."""
+    bad, pids = load.people["patient"][-2], [stack.pid(name) for name in workers(stack)]
     stack.sql(f"ALTER TABLE agenda.appointment ADD CONSTRAINT planted CHECK (patient_id <> {bad.id}) NOT VALID")
+    load.mark()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
-        load.mark()
         with stack.nats() as nats:
             for doctor in load.hot:
-                partition = load.partition_of(doctor)
-                for body, headers in ((b"", {}), (b"\xdf\xff\xff\xff\xff", {"Healthmed-Call": "booking.book"})):
-                    nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.{doctor}", body, headers)
-                nats.stored("BOOKING", f"healthmed.v1.booking.{partition}.no-number", b"junk", {})
-                answer = stack.post("/appointments", bad, schedule_id=load.slots[doctor][-1], doctor_id=doctor, key=str(uuid.uuid4()))
-                assert (answer.status, answer.code) == (500, "failed"), answer
-        load.go_on()
+                subject = f"healthmed.v1.booking.{partition_of(doctor)}"
+                nats.stored("BOOKING", f"{subject}.{doctor}", b"", {})
+                nats.stored("BOOKING", f"{subject}.{doctor}", b"\xdf\xff\xff\xff\xff", {"Healthmed-Call": "booking.book"})
+                nats.stored("BOOKING", f"{subject}.no-number", b"junk", {})
+        asked = [stack.post("/appointments", bad, schedule_id=load.slots[doctor][-1], doctor_id=doctor,
+                            headers={"Prefer": "respond-async"}, key=str(uuid.uuid4())).json for doctor in load.hot]
     finally:
-        stack.sql("ALTER TABLE agenda.appointment DROP CONSTRAINT planted")
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    for pending in asked:
+        path = f"/appointments/requests/{pending['request_id']}"
+        wait_until(lambda path=path: stack.get(path, bad).json["status"] == "failed", 10, "the poisonous command has failed")
+    stack.sql("ALTER TABLE agenda.appointment DROP CONSTRAINT planted")
     load.go_on()
 
 
@@ -228,12 +239,287 @@ def clock_off(seconds):
 def restarted(stack, load):
     """Everything but the proxy, one after the other."""
     load.mark()
-    for name in [line.split()[0] for line in stack.stack("status", check=False).splitlines()[1:]]:
+    for name in components(stack):
         if name not in ("proxy", primary(stack)):
             stack.stop(name)
             stack.start(name)
             load.go_on(2)
     primary_killed(stack, load)
+
+
+# ---- the table ----
+
+def lead(stack, name):
+    """Has that server lead the stream of the mailboxes."""
+    def led():
+        if leader(stack) == name:
+            return True
+        with contextlib.suppress(ApiError, Timeout), stack.nats() as nats:
+            nats.js("STREAM.LEADER.STEPDOWN.BOOKING")
+        time.sleep(0.5)                         # the others vote
+        return False
+    wait_until(led, 60, f"{name} leads")
+
+
+def cut_off(command, mend):
+    """The leader, by what these commands of `ip` do to its network."""
+    def fault(stack, load):
+        words = {"network": stack.network, "cable": stack.cable, "here": stack.here}
+        lead(stack, "nats-3")
+        load.go_on(5)
+        load.mark()
+        grounds.run("ip", *command.format(**words).split())
+        load.go_on()
+        grounds.run("ip", *mend.format(**words).split())
+        load.go_on()
+        lead(stack, "nats-3")
+        load.go_on()
+    return fault
+
+
+def disk_full(stack, load):
+    """Nothing more can be written, for a while; whoever was hurt is restarted when there is room again."""
+    ballast = stack.disk / "ballast"
+    with ballast.open("wb") as f:
+        try:
+            while True:
+                f.write(bytes(65536))
+        except OSError:
+            pass
+    refused = time.monotonic() + 8
+    wait_until(lambda: time.monotonic() > refused or not load.lanes_alive(2), 10)
+    ballast.unlink()
+    for name in NATS:
+        stack.stop(name)
+        stack.start(name)
+    load.mark()
+    load.go_on()
+
+
+def upgraded(stack, load):
+    """First the schema, then one process after the other."""
+    stack.healthmed("migrate")
+    load.go_on(10)
+    load.mark()
+    for name in components(stack):
+        if name.startswith(("actor", "gateway", "nats")):
+            stack.stop(name)
+            stack.start(name)
+            load.go_on(2)
+    load.go_on()
+
+
+def commits_alone(stack, load):
+    """A control: commits that no standby has are answered, and then the primary is lost."""
+    former = primary(stack)
+    as_root = ["psql", "-h", str((stack.run / "postgres").resolve()), "-p", "5432", "-U", "postgres", "-qAtX"]
+    for statement in ("ALTER SYSTEM SET synchronous_commit = local", "SELECT pg_reload_conf()"):
+        grounds.run(*as_root, "-c", statement)
+    for name in standbys(stack):
+        stack.kill(name)
+    load.go_on()
+    stack.kill(former)
+    for name in standbys(stack):
+        stack.start(name)
+    stack.promote(standbys(stack)[0])
+    load.go_on()
+
+
+def cancelled(stack, load):
+    """Statements of the booking workers, while they wait for their cursors: each batch, again and again."""
+    load.mark()
+    seen, other = set(), psycopg2.connect(stack.env["DATABASE_URL"])
+
+    def fresh():
+        rows = set(stack.sql("SELECT pid, query_start FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                             " AND usename = 'healthmed_booking'")) - seen
+        seen.update(rows)
+        return rows
+    try:
+        other.cursor().execute("SELECT FROM agenda.cursor FOR UPDATE")
+        for _ in range(12):
+            for pid, _ in wait_until(fresh, 5, "a worker waits again"):
+                stack.sql("SELECT pg_cancel_backend(%s)", pid)
+    finally:
+        other.close()
+    load.go_on()
+
+
+# ---- the table ----
+
+def lead(stack, name):
+    """Has that server lead the stream of the mailboxes."""
+    def led():
+        if leader(stack) == name:
+            return True
+        with contextlib.suppress(ApiError, Timeout), stack.nats() as nats:
+            nats.js("STREAM.LEADER.STEPDOWN.BOOKING")
+        time.sleep(0.5)                         # the others vote
+        return False
+    wait_until(led, 60, f"{name} leads")
+
+
+def cut_off(command, mend):
+    """The leader, by what these commands of `ip` do to its network."""
+    def fault(stack, load):
+        words = {"network": stack.network, "cable": stack.cable, "here": stack.here}
+        lead(stack, "nats-3")
+        load.go_on(5)
+        load.mark()
+        grounds.run("ip", *command.format(**words).split())
+        load.go_on()
+        grounds.run("ip", *mend.format(**words).split())
+        load.go_on()
+        lead(stack, "nats-3")
+        load.go_on()
+    return fault
+
+
+def disk_full(stack, load):
+    """Nothing more can be written, for a while; whoever was hurt is restarted when there is room again."""
+    ballast = stack.disk / "ballast"
+    with ballast.open("wb") as f:
+        try:
+            while True:
+                f.write(bytes(65536))
+        except OSError:
+            pass
+    refused = time.monotonic() + 8
+    wait_until(lambda: time.monotonic() > refused or not load.lanes_alive(2), 10)
+    ballast.unlink()
+    for name in NATS:
+        stack.stop(name)
+        stack.start(name)
+    load.mark()
+    load.go_on()
+
+
+def upgraded(stack, load):
+    """First the schema, then one process after the other."""
+    stack.healthmed("migrate")
+    load.go_on(10)
+    load.mark()
+    for name in components(stack):
+        if name.startswith(("actor", "gateway", "nats")):
+            stack.stop(name)
+            stack.start(name)
+            load.go_on(2)
+    load.go_on()
+
+
+def commits_alone(stack, load):
+    """A control: commits that no standby has are answered, and then the primary is lost."""
+    former = primary(stack)
+    as_root = ["psql", "-h", str((stack.run / "postgres").resolve()), "-p", "5432", "-U", "postgres", "-qAtX"]
+    for statement in ("ALTER SYSTEM SET synchronous_commit = local", "SELECT pg_reload_conf()"):
+        grounds.run(*as_root, "-c", statement)
+    for name in standbys(stack):
+        stack.kill(name)
+    load.go_on()
+    stack.kill(former)
+    for name in standbys(stack):
+        stack.start(name)
+    stack.promote(standbys(stack)[0])
+    load.go_on()
+
+
+def cancelled(stack, load):
+    """Statements of the booking workers, while they wait for their cursors: each batch, again and again."""
+    load.mark()
+    other = psycopg2.connect(stack.env["DATABASE_URL"])
+    try:
+        other.cursor().execute("SELECT FROM agenda.cursor FOR UPDATE")
+        for _ in range(8):
+            wait_until(lambda: stack.sql("SELECT bool_or(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                         " AND usename = 'healthmed_booking'") == [(True,)], 5, "a worker waits")
+    finally:
+        other.close()
+    load.go_on()
+
+
+# ---- the table ----
+
+def lead(stack, name):
+    """Has that server lead the stream of the mailboxes."""
+    def led():
+        if leader(stack) == name:
+            return True
+        with contextlib.suppress(ApiError, Timeout), stack.nats() as nats:
+            nats.js("STREAM.LEADER.STEPDOWN.BOOKING")
+        time.sleep(0.5)                         # the others vote
+        return False
+    wait_until(led, 60, f"{name} leads")
+
+
+def cut_off(command, mend):
+    """The leader, by what these commands of `ip` do to its network."""
+    def fault(stack, load):
+        words = {"network": stack.network, "cable": stack.cable, "here": stack.here}
+        lead(stack, "nats-3")
+        load.go_on(5)
+        load.mark()
+        grounds.run("ip", *command.format(**words).split())
+        load.go_on()
+        grounds.run("ip", *mend.format(**words).split())
+        load.go_on()
+        lead(stack, "nats-3")
+        load.go_on()
+    return fault
+
+
+def disk_full(stack, load):
+    """Nothing more can be written, for a while; whoever was hurt is restarted when there is room again."""
+    ballast = stack.disk / "ballast"
+    with ballast.open("wb") as f:
+        try:
+            while True:
+                f.write(bytes(65536))
+        except OSError:
+            pass
+    refused = time.monotonic() + 8
+    wait_until(lambda: time.monotonic() > refused or not load.lanes_alive(2), 10)
+    ballast.unlink()
+    for name in NATS:
+        stack.stop(name)
+        stack.start(name)
+    load.mark()
+    load.go_on()
+
+
+def upgraded(stack, load):
+    """First the schema, then one process after the other."""
+    stack.healthmed("migrate")
+    load.go_on(10)
+    load.mark()
+    for name in components(stack):
+        if name.startswith(("actor", "gateway", "nats")):
+            stack.stop(name)
+            stack.start(name)
+            load.go_on(2)
+    load.go_on()
+
+
+def commits_alone(stack, load):
+    """A control: commits that no standby has are answered, and then the primary is lost."""
+    former = primary(stack)
+    as_root = ["psql", "-h", str((stack.run / "postgres").resolve()), "-p", "5432", "-U", "postgres", "-qAtX"]
+    for statement in ("ALTER SYSTEM SET synchronous_commit = local", "SELECT pg_reload_conf()"):
+        grounds.run(*as_root, "-c", statement)
+    for name in standbys(stack):
+        stack.kill(name)
+    load.go_on()
+    stack.kill(former)
+    for name in standbys(stack):
+        stack.start(name)
+    stack.promote(standbys(stack)[0])
+    load.go_on()
+
+
+def statements_cancelled(stack, load):
+    """Those of the booking workers, wherever they are."""
+    for _ in range(30):
+        stack.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'healthmed_booking' AND state = 'active'")
+        load.go_on(1)
 
 
 # ---- the table ----
@@ -245,6 +531,10 @@ class Row(NamedTuple):
     fault: Callable
     needs: tuple = ()                           # root, faketime, history
     brief: bool = False                         # one of the selection of `make test`
+    ground: Callable | None = None              # its own; None: the cluster that all share
+    caught: bool = False                        # a control: something is wrong, and the oracle must say so
+    alone: bool = False                         # only when it is asked for
+    patience: int = 60                          # seconds until a wish without an outcome is a lost one
 
 
 SCENARIOS = [
@@ -257,6 +547,7 @@ SCENARIOS = [
     Row("clock-ahead", "the clock of an owner is ten minutes ahead", 2, clock_off(600), ("faketime",)),
     Row("clock-behind", "the clock of an owner is ten minutes behind", 2, clock_off(-600), ("faketime",)),
     Row("poison", "mailboxes are poisoned", 2, poisoned, brief=True),
+    Row("cancelled", "statements of the owners are cancelled", 2, cancelled),
     Row("redis", "Redis is killed", 1, killed("redis")),
     Row("standby", "a standby is killed", 2, standby_killed),
     Row("primary", "the primary is killed and a standby promoted", 5, primary_killed, brief=True),
@@ -265,6 +556,21 @@ SCENARIOS = [
     Row("nats-frozen", "the leader of the mailboxes freezes, and wakes", None, leader_frozen),
     Row("nats-all", "all NATS servers are killed", None, cluster_killed),
     Row("stream-deleted", "the stream of the mailboxes is deleted", 10, stream_deleted),
-    Row("bit-flipped", "a bit of the stream's file is flipped", 10, block_flipped),
+    Row("bit-flipped", "a bit of the stream's file is flipped", 20, block_flipped),
     Row("restarts", "everything is restarted, one after the other", 10, restarted),
+    Row("nats-apart", "the cable of the mailboxes' leader is cut", None,
+        cut_off("link set {cable} down", "link set {cable} up"), ("root",), ground=grounds.apart),
+    Row("nats-mute", "what the mailboxes' leader says gets lost, and what it is told does not", None,
+        cut_off("-n {network} route add blackhole {here}/32", "-n {network} route del blackhole {here}/32"), ("root",), ground=grounds.apart),
+    Row("disk-full", "the disk of the NATS servers is full", None, disk_full, ("root",), ground=grounds.small_disk),
+    Row("upgrade", "the release before this one is replaced by this one", None, upgraded, ("history",), ground=grounds.former_release),
+    Row("calm-alone", "nothing happens, on one server of each and a build for tests", 1, nothing, ground=grounds.mutant("none")),
+    Row("control-commits", "commits are answered that no standby has", None, commits_alone, ground=grounds.cluster, caught=True, patience=10),
+    *(Row(f"control-{rule}", f"without the rule {rule}", None, fault, ground=grounds.mutant(rule), caught=True, patience=8,
+          brief=rule in ("slot_once", "request_once"))
+      for rule, fault in {
+          "doctor_of_command": nothing, "slot_once": nothing, "patient_once": nothing, "slot_time": nothing,
+          "slot_booked": nothing, "transition": nothing, "has_report": nothing, "request_once": nothing,
+          "body_of_request": nothing, "patient_locks": nothing, "cursor_identity": stream_deleted, "bisect": poisoned,
+          "retry_outage": cancelled}.items()),
 ]

@@ -3,6 +3,8 @@
 All scenarios that can share one cluster do, as long as it comes back whole; one where a promise was broken is
 thrown away.  What a scenario that failed has left is in FAULTS_DIR (build/faults): its journal and the logs.
 """
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -110,6 +112,10 @@ class Shared:
         self.leave()
 
     def run(self, row):
+        with contextlib.redirect_stdout(io.StringIO()):     # a Stack that does not start shows all its logs
+            return self._run(row)
+
+    def _run(self, row):
         try:
             if row.ground is None:
                 self.stack = self.stack or cluster().__enter__()

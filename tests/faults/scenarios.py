@@ -237,10 +237,10 @@ def clock_off(seconds):
 
 
 def restarted(stack, load):
-    """Everything but the proxy, one after the other."""
+    """Everything, one after the other."""
     load.mark()
     for name in components(stack):
-        if name not in ("proxy", primary(stack)):
+        if name != primary(stack):
             stack.stop(name)
             stack.start(name)
             load.go_on(2)
@@ -540,6 +540,7 @@ class Row(NamedTuple):
 SCENARIOS = [
     Row("calm", "nothing happens", 1, nothing),
     Row("gateway", "a gateway is killed", 1, killed("gateway"), brief=True),
+    Row("proxy", "a proxy is killed", 1, killed("proxy-2")),
     *(Row(f"actor-{d}", f"an actor of {d} is killed", 1, killed(f"actor-{d}"), brief=d == "appointments") for d in DOMAINS),
     Row("actor-booking", "an owner of mailboxes is killed", 2, killed("actor-booking"), brief=True),
     *(Row(f"crash-{p}", f"an owner dies {p.replace('_', ' ')}", 2, crashes_at(p), brief=p == "in_commit") for p in POINTS),

@@ -105,7 +105,7 @@ SAN_OPTIONS = ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_us
               TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:ignore_noninstrumented_modules=1:history_size=4
 SANE        = env $(SAN_OPTIONS)
 
-programs: $B/healthmed $(UNIT) $(WITH) $(HISTORIES) $(LOAD) $(TABLES)
+programs: $B/healthmed $(UNIT) $(WITH) $(SIM) $(HISTORIES) $(LOAD) $(TABLES)
 replayers: $(FUZZ)
 test check:	## builds and runs every test on servers of its own; ends with one line
 	@echo building the tests && $(BUILD) -s programs && $(BUILD) -s B=$(FUZZ_B) $(AS_ASAN) replayers

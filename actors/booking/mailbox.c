@@ -110,30 +110,23 @@ static void read_anew(struct mailbox *m, int p, const char *why)
 	stop_part(m, p, 0);
 }
 
-/* The beginning of a stream. */
-static void set_beginning(int p, int64_t created, struct booking_cursor *row)
-{
-	static const unsigned char nil[16];
-
-	*row = (struct booking_cursor) { .set = { 0 } };
-	SET(row, partition, p);
-	SET(row, stream_created, created);
-	SET(row, last_seq, 0);
-	SET(row, last_time, 0);
-	SET(row, last_request, ((struct str) { (const char *) nil, sizeof nil }));
-}
-
 /* The stream is not the remembered one: all of it is read; request ids make that harmless.  The cursor
  * says so, or each start would raise the alarm again until there is a new command. */
 static void alarm_of(struct mailbox *m, int p, const char *why)
 {
 	struct ctx *c = bounded_ctx(m, START_MS);
-	struct booking_cursor row;
+	const struct place *place = &m->place[p];
+	struct booking_anew row = { .set = { 0 } };
 
 	metric_add(METRIC_booking_stream_alarms, NULL, 1);
 	log_line(LOG_ERROR, "stream_alarm", NULL, "\"partition\":%d,\"why\":\"%s\",\"last_seq\":%" PRId64,
-		 p, why, m->place[p].last_seq);
-	set_beginning(p, m->place[p].stream_now, &row);
+		 p, why, place->last_seq);
+	SET(&row, partition, p);
+	SET(&row, stream_created, place->stream_now);
+	SET(&row, former_created, place->stream_created);
+	SET(&row, former_seq, place->last_seq);
+	SET(&row, former_request, ((struct str) { (const char *) place->last_request.b,
+						  sizeof place->last_request.b }));
 	if (db_exec(c, Q_booking_cursor_anew, &row).code)
 		warn("cursor_not_set", c->detail);	/* then the alarm comes again */
 	stop_part(m, p, 0);
@@ -141,10 +134,15 @@ static void alarm_of(struct mailbox *m, int p, const char *why)
 
 static err_t load_place(struct ctx *c, int p, const struct stream_info *info, struct place *place)
 {
+	static const unsigned char nil[16];
 	struct booking_id id = { .set = { 0 } };
-	struct booking_cursor row;
+	struct booking_cursor row = { .set = { 0 } };
 
-	set_beginning(p, info->created, &row);
+	SET(&row, partition, p);
+	SET(&row, stream_created, info->created);
+	SET(&row, last_seq, 0);
+	SET(&row, last_time, 0);
+	SET(&row, last_request, ((struct str) { (const char *) nil, sizeof nil }));
 	TRY(db_exec(c, Q_booking_cursor_new, &row));
 	SET(&id, id, p);
 	TRY(db_one(c, Q_booking_cursor_get, &id, &row));
@@ -166,19 +164,21 @@ static err_t find_stream(struct ctx *c, struct mailbox *m, struct stream_info *i
 
 /* Why the stream cannot be the remembered one; NULL: it can.  One that has nothing where the remembered
  * message was, nor after it, delivers nothing to compare; what came before would wait for the next. */
-static err_t find_alarm(struct ctx *c, struct mailbox *m, const struct place *place,
-			const struct stream_info *info, const char *filter, const char **why)
+static err_t find_alarm(struct ctx *c, struct mailbox *m, const struct place *place, const char *filter,
+			const char **why)
 {
+	struct stream_info now;		/* later than the cursor was read */
 	struct stream_msg first;
 	err_t e;
 
-	*why = place->stream_created != info->created ? "recreated" :
-	       place->last_seq > info->last_seq ? "truncated" : NULL;
-	if (*why != NULL)
+	TRY(stream_info(c, m->bus, STREAM_BOOKING, &now));
+	if (place->stream_created != now.created) {
+		*why = "recreated";
 		return OK;
+	}
 	e = stream_get(c, m->bus, STREAM_BOOKING, place->last_seq, filter, &first);
 	if (e.code == ERR_not_found) {
-		*why = "no message";
+		*why = "truncated";
 		return OK;
 	}
 	TRY(e);
@@ -203,7 +203,7 @@ static err_t start_part(struct mailbox *m, int p)
 	const bool expects = place->last_seq > 0;
 
 	if (expects && RULE(cursor_identity))
-		TRY(find_alarm(c, m, place, &info, filter, &alarm));
+		TRY(find_alarm(c, m, place, filter, &alarm));
 	if (alarm != NULL) {
 		alarm_of(m, p, alarm);
 		return OK;	/* stopped, and due at once */

@@ -70,6 +70,13 @@
 	F(T,   BODY, INT,  last_seq,         REQ, 0, INT64_MAX, -)               \
 	F(T,   BODY, TIME, last_time,        REQ, 0, TIME_MAX,  -)               \
 	F(T,   BODY, BYTES, last_request,    REQ, 16, 16,       -)
+/* To the beginning of a stream, from where it stood in a former one. */
+#define BOOKING_ANEW(F, T)                                                       \
+	F(T,   BODY, INT,  partition,        REQ, 0, 15,        -)               \
+	F(T,   BODY, TIME, stream_created,   REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, TIME, former_created,   REQ, 0, TIME_MAX,  -)               \
+	F(T,   BODY, INT,  former_seq,       REQ, 0, INT64_MAX, -)               \
+	F(T,   BODY, BYTES, former_request,  REQ, 16, 16,       -)
 #define BOOKING_DEAD(F, T)                                                       \
 	F(T,   BODY, TIME, stream_created,   REQ, 0, TIME_MAX,  -)               \
 	F(T,   BODY, INT,  stream_seq,       REQ, 0, INT64_MAX, -)               \
@@ -150,6 +157,7 @@ MSG_DECLARE(booking_appointment, BOOKING_APPOINTMENT)
 MSG_DECLARE(booking_move,        BOOKING_MOVE)
 MSG_DECLARE(booking_request,     BOOKING_REQUEST)
 MSG_DECLARE(booking_cursor,      BOOKING_CURSOR)
+MSG_DECLARE(booking_anew,        BOOKING_ANEW)
 MSG_DECLARE(booking_dead,        BOOKING_DEAD)
 MSG_DECLARE(booking_id,          BOOKING_ID)
 MSG_DECLARE(booking_key,         BOOKING_KEY)

@@ -50,11 +50,14 @@ SELECT partition, stream_created, last_seq, last_time, last_request
  WHERE partition = :id::smallint;
 
 -- name: booking_cursor_anew
--- in: booking_cursor
+-- in: booking_anew
 -- out: -
+-- Unless another worker has moved it meanwhile.
 UPDATE agenda.cursor
-   SET stream_created = :stream_created, last_seq = :last_seq, last_time = :last_time, last_request = :last_request
- WHERE partition = :partition::smallint;
+   SET stream_created = :stream_created, last_seq = 0, last_time = 'epoch',
+       last_request = '00000000-0000-0000-0000-000000000000'
+ WHERE partition = :partition::smallint AND stream_created = :former_created AND last_seq = :former_seq
+   AND last_request = :former_request;
 
 -- name: booking_lock_cursors
 -- in: booking_keys

@@ -30,6 +30,7 @@ struct db {
 	int         owner;			/* -1: its client is gone */
 	int         pid;
 	bool        enlisted, limited;		/* booking_session sets limits */
+	bool        doomed;			/* it has lost its partitions, and does not know it */
 	unsigned    owned;			/* partitions, as bits */
 	int64_t     active_at;
 
@@ -270,12 +271,21 @@ static bool run_enlist(struct db *s, struct statement *q)
 
 static bool run_workers(struct db *s, struct statement *q)
 {
-	int64_t n = 0;
+	struct booking_workers *row = rows(q, 1);
+	int64_t n = 0, least = PARTITIONS;
 
 	(void) s;
-	for (size_t i = 0; i < SESSIONS; i++)
+	for (size_t i = 0; i < SESSIONS; i++) {
+		const int has = __builtin_popcount(session[i].owned);
+
 		n += session[i].enlisted;
-	return give_count(q, n);
+		if (session[i].enlisted && has < least)
+			least = has;
+	}
+	SET(row, n, n);
+	SET(row, least, least);
+	q->n = 1;
+	return true;
 }
 
 static bool run_own(struct db *s, struct statement *q)
@@ -321,19 +331,28 @@ static bool run_cursor_get(struct db *s, struct statement *q)
 /* Only after an alarm: nobody gives up a place that is still there. */
 static bool run_cursor_anew(struct db *s, struct statement *q)
 {
-	const struct booking_cursor *row = q->in;
+	static const char nil[16];
+	const struct booking_anew *row = q->in;
+	struct booking_cursor *c = &committed.cursor[row->partition];
 
 	(void) s;
-	judge_alarm(&committed.cursor[row->partition]);
-	committed.cursor[row->partition] = *row;
+	if (c->stream_created != row->former_created || c->last_seq != row->former_seq ||
+	    !str_eq(c->last_request, row->former_request))
+		return true;
+	judge_alarm(c);
+	c->stream_created = row->stream_created;
+	c->last_seq = c->last_time = 0;
+	c->last_request = (struct str) { nil, sizeof nil };
 	return true;
 }
 
 static bool take_locks(struct db *s, struct statement *q)
 {
-	for (; q->got < q->nkeys; q->got++)
+	while (q->got < q->nkeys)
 		switch (lock(s, q->keys[q->got])) {
 		case LOCKED:
+			if (++q->got < q->nkeys && chance(300))
+				return false;		/* others are as fast */
 			break;
 		case WAITS:
 			return false;
@@ -802,7 +821,8 @@ static void run_next(struct db *s)
 		q->code = ERR_unavailable;
 		q->sqlstate = "";
 	} else if (!run_statement(s, q)) {
-		world.at[T_SESSION + number_of(s)] = NEVER;	/* until what it waits for is free */
+		/* Until what it waits for is free, or there. */
+		world.at[T_SESSION + number_of(s)] = s->waits_for != NULL || s->hangs ? NEVER : soon();
 		return;
 	}
 	trace("session %d: %s%s %s", s->pid, query_text[q->query].name, s->skips ? " is skipped" :
@@ -915,6 +935,27 @@ void session_cut(int owner, bool by_server)
 			s->arrived = s->run + draw(s->arrived - s->run + 1);	/* the rest never came */
 		wake(owner);
 	}
+}
+
+/* Its partitions are free for others, while it goes on: two own them for a while, then it ends. */
+void session_is_robbed(int owner)
+{
+	for (size_t i = 0; i < SESSIONS; i++) {
+		struct db *s = &session[i];
+
+		if (!s->used || !s->alive || s->owner != owner || s->owned == 0)
+			continue;
+		trace("session %d has lost its partitions", s->pid);
+		s->owned = 0;
+		s->doomed = true;
+	}
+}
+
+void sessions_doomed_end(void)
+{
+	for (size_t i = 0; i < SESSIONS; i++)
+		if (session[i].doomed)
+			end_server_side(&session[i], "it had lost its partitions");
 }
 
 void session_orphan(int owner)

@@ -155,13 +155,13 @@ const struct message *judge_waiting(void)
 
 bool judge_is_even(void)
 {
-	const int share = (PARTITIONS + world.nowners - 1) / world.nowners;
+	const int share = PARTITIONS / world.nowners;
 	unsigned all = 0;
 
 	for (int i = 0; i < world.nowners; i++) {
 		const unsigned owned = owned_by(i);
 
-		if ((all & owned) != 0 || __builtin_popcount(owned) > share)
+		if ((all & owned) != 0 || __builtin_popcount(owned) < share || __builtin_popcount(owned) > share + 1)
 			return false;
 		all |= owned;
 	}
@@ -359,6 +359,14 @@ static void judge_blocker(const struct decided *d, const struct decision *again)
 		broken("appointment %" PRId64 " was not in the way", d->row.blocked_by);
 }
 
+static bool is_gone(int64_t account)
+{
+	for (size_t i = 0; i < g.ngone; i++)
+		if (g.gone[i].id == account)
+			return true;
+	return false;
+}
+
 static void judge_again(struct ctx *c, const struct decided *d)
 {
 	const struct message *m = message_of(&d->row);
@@ -385,6 +393,8 @@ static void judge_again(struct ctx *c, const struct decided *d)
 	for (size_t i = 0; i < nlost; i++)
 		if (lost_account[i].batch_id == d->batch_id && g.ngone < COUNT(gone))
 			gone[g.ngone++] = (struct booking_id) { .id = lost_account[i].account, .has.id = 1 };
+	if (d->row.status != REQUEST_REJECTED && is_gone(mail.command.user))
+		broken("%s was done for an account that was erased", call[mail.command.call].name);
 	decide(&g, &mail.command, &again);
 	rename_slots(&again, d->batch_id);
 	if (msg_to_pack(c, &booking_outcome_msg, &again.outcome, &outcome).code)

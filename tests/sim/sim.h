@@ -124,6 +124,8 @@ void  database_away(int64_t until);
 void  standby_away(int64_t until);	/* then it is back, or takes over */
 void  standby_step(void);
 void  session_cut(int owner, bool by_server);
+void  session_is_robbed(int owner);	/* of its locks of partitions: they save work, no more */
+void  sessions_doomed_end(void);
 void  session_orphan(int owner);	/* its process is gone */
 unsigned owned_by(int owner);		/* partitions, as bits */
 const struct decided *decided_of(struct digest);
@@ -165,6 +167,6 @@ void  judge_alarm(const struct booking_cursor *);
 void  judge_told(const struct attempt *);
 void  judge_purge(const struct message *);
 const struct message *judge_waiting(void);	/* accepted, and not decided; NULL: all is */
-bool  judge_is_even(void);		/* every partition is owned, by no one more than his share */
+bool  judge_is_even(void);		/* every partition is owned, by each as many, or one more */
 void  judge_end(void);
 #endif

@@ -370,6 +370,7 @@ static void set_clock(void)
 
 static void cut_session(void)   { session_cut(some_owner(), false); }
 static void end_session(void)   { session_cut(some_owner(), true); }
+static void rob_session(void)   { session_is_robbed(some_owner()); }
 static void lose_database(void) { database_away(while_(20, 3000)); }
 static void lose_standby(void)  { standby_away(while_(20, 2500)); }
 static void lose_nats(void)     { stream_away(-1, while_(20, 3000)); }
@@ -386,6 +387,7 @@ static const struct { const char *name; void (*happens)(void); int weight; } fau
 	{ "hours",       pass_hours,         6 },
 	{ "cut",         cut_session,       25 },
 	{ "ended",       end_session,       10 },
+	{ "robbed",      rob_session,        6 },
 	{ "database",    lose_database,      8 },
 	{ "standby",     lose_standby,       8 },
 	{ "nats",        lose_nats,          6 },
@@ -438,6 +440,7 @@ static void calm_down(void)
 		if (owner[i].state == DOWN || owner[i].frozen_until > 0)
 			world.at[T_OWNER + i] = soon();
 	}
+	sessions_doomed_end();
 	stream_away(-1, world.now);
 	database_away(world.now);
 	standby_away(world.now);

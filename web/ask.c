@@ -12,6 +12,7 @@
 #include "web/job.h"
 
 #define ACK_DEADLINE (5 * SECOND)
+#define TRY_DEADLINE SECOND		/* of the one that finds out whether the stream takes anything again */
 
 static struct bus *bus_of(struct gateway *g)
 {
@@ -119,33 +120,37 @@ static err_t hash_body(struct job *j, const struct call *k, const void *req, str
 	return OK;
 }
 
-/* Publishes, and waits: for the outcome while not too many do, else for the acknowledgement. */
+/* Publishes, and waits: for the outcome while not too many do, else for the acknowledgement.  Of a stream that
+ * acknowledged nothing one at a time finds out, in a moment, whether it does again. */
 static err_t send_off(struct job *j, const struct call *k, int64_t doctor, struct headers *h, struct str body,
 		      int64_t *wait_us, struct bus_outcome *o)
 {
 	struct crowd *crowd = &j->g->crowd;
 	const int64_t began = clock_mono();
+	const bool silent = crowd_is_silent(crowd, CROWD_log);
 	enum crowd_row row = CROWD_outcome;
+	char subject[PARTITION_SUBJECT];
 
-	if (*wait_us == 0 || !crowd_enter(crowd, row, began)) {
-		*wait_us = 0;
+	if (silent && *wait_us > TRY_DEADLINE)
+		*wait_us = TRY_DEADLINE;
+	if (*wait_us == 0 || silent || !crowd_enter(crowd, row, began)) {
+		*wait_us = silent ? *wait_us : 0;
 		row = CROWD_log;
 		if (!crowd_enter(crowd, row, began))
 			return refuse(j->c, ERR_unavailable, "%s: too many wait", k->name);
 	}
-	j->c->deadline = began + (*wait_us > ACK_DEADLINE ? *wait_us : ACK_DEADLINE);
+	j->c->deadline = began + (silent ? TRY_DEADLINE : *wait_us > ACK_DEADLINE ? *wait_us : ACK_DEADLINE);
 	if (*wait_us > 0)
 		memory_waits(&j->g->memory, doctor, began);
-
-	char subject[PARTITION_SUBJECT];
-
 	partition_subject(doctor, subject);
-	const err_t e = bus_command(j->c, bus_of(j->g), subject, h, body, *wait_us, outcome_room(k), o);
 
+	const err_t e = bus_command(j->c, bus_of(j->g), subject, h, body, *wait_us, outcome_room(k), o);
+	const bool known = e.code || o->state != OUTCOME_UNKNOWN;
 	const int64_t now = clock_mono();
 
 	memory_waited(&j->g->memory, doctor, *wait_us > 0, began, now, o);
-	crowd_leave(crowd, row, began, now, o->state != OUTCOME_UNKNOWN);
+	crowd_leave(crowd, row, began, now, known);
+	crowd_hear(crowd, CROWD_log, began, now, known);
 	return e;
 }
 

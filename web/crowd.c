@@ -32,22 +32,25 @@ enum crowd_row crowd_of(const char *domain)
 	return r;
 }
 
-static bool is_full(struct crowd *c, enum crowd_row r, bool slow)
+static bool is_full(const struct crowd *c, enum crowd_row r)
 {
-	const int most = c->threads * row[r].eighths / 8;
+	const bool slow = row[r].when == UNLESS_IT_FLOWS && atomic_load(&c->of[r].took) > SLOW;
+	const int share = c->threads * row[r].eighths / 8;
 
-	return atomic_load(&c->of[r].waiting) > (slow ? most / 4 : most);
+	return atomic_load(&c->of[r].waiting) > (crowd_is_silent(c, r) ? 1 : slow ? share / 4 : share);
+}
+
+static bool flows(const struct crowd *c, enum crowd_row r, int64_t now)
+{
+	return row[r].when == UNLESS_IT_FLOWS && now - atomic_load(&c->of[r].heard) < FLOWS &&
+	       atomic_load(&c->of[r].took) <= SLOW;
 }
 
 bool crowd_enter(struct crowd *c, enum crowd_row r, int64_t now)
 {
 	atomic_fetch_add(&c->of[r].waiting, 1);
 	const int all = atomic_fetch_add(&c->of[CROWD_all].waiting, 1) + 1;
-	const bool limited = row[r].when == UNLESS_IT_FLOWS;
-	const bool slow = limited && atomic_load(&c->of[r].took) > SLOW;
-	const bool flows = limited && !slow && now - atomic_load(&c->of[r].heard) < FLOWS;
-
-	if (flows || !RULE(share_of_threads) || (!is_full(c, r, slow) && !is_full(c, CROWD_all, false))) {
+	if (!RULE(share_of_threads) || flows(c, r, now) || (!is_full(c, r) && !is_full(c, CROWD_all))) {
 		metric_set(METRIC_http_waiting, all);
 		return true;
 	}
@@ -57,11 +60,25 @@ bool crowd_enter(struct crowd *c, enum crowd_row r, int64_t now)
 	return false;
 }
 
+void crowd_hear(struct crowd *c, enum crowd_row r, int64_t began, int64_t now, bool answered)
+{
+	if (answered) {
+		atomic_store(&c->of[r].heard, now);
+		atomic_store(&c->of[r].silent, false);
+	} else if (atomic_load(&c->of[r].heard) < began) {
+		atomic_store(&c->of[r].silent, true);
+	}
+}
+
+bool crowd_is_silent(const struct crowd *c, enum crowd_row r)
+{
+	return atomic_load(&c->of[r].silent) && RULE(silence);
+}
+
 void crowd_leave(struct crowd *c, enum crowd_row r, int64_t began, int64_t now, bool answered)
 {
 	atomic_store(&c->of[r].took, now - began);
-	if (answered)
-		atomic_store(&c->of[r].heard, now);
+	crowd_hear(c, r, began, now, answered);
 	atomic_fetch_sub(&c->of[r].waiting, 1);
 	metric_set(METRIC_http_waiting, atomic_fetch_sub(&c->of[CROWD_all].waiting, 1) - 1);
 }

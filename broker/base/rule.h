@@ -47,6 +47,7 @@
 	X(lock_order,        "patients are locked in the order of arrival")               \
 	X(bisect,            "a batch with a poisonous command is dropped whole")         \
 	X(share_of_threads,  "all threads of a gateway may wait for the same")            \
+	X(silence,           "all wait in vain for what has not answered for long")       \
 	X(behind,            "whoever comes to a mailbox that is behind waits for it")    \
 	X(idle_give_way,     "connections that nobody uses keep others waiting")          \
 	X(retry_outage,      "an outage is taken for a verdict")                          \

@@ -379,8 +379,9 @@ def test_actors_that_are_frozen_are_504_and_a_registration_says_that_it_does_not
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
     assert [(a.status, a.code) for a in answers] == [(504, "outcome_unknown")] + [(504, "timeout")] * 3
-    final = register()
+    final = wait_until(lambda: (a := register()).status != 503 and a, 10, "the broker knows them again")
     assert final.status == 201 and register().body == final.body
+    wait_until(lambda: {ask().status for ask in asked[1:]} <= {200, 404}, 10, "all are served again")
     assert own.sql("SELECT count(*) FROM users.account WHERE email = %s", sent["email"]) == [(1,)]
 
 

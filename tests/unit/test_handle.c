@@ -363,10 +363,42 @@ TEST(when_too_many_wait_for_the_stream_a_command_is_503_and_was_not_sent)
 {
 	begin();
 	wait_beside(CROWD_outcome, THREADS / 2);
-	wait_beside(CROWD_log, THREADS / 4);
+	wait_beside(CROWD_log, THREADS / 8 * 3);
 	assert_int_equal(book("k", NULL), 503);
 	assert_non_null(strstr(head, "Retry-After: "));
 	assert_int_equal(commands, 0);
+}
+
+TEST(a_stream_that_acknowledged_nothing_is_tried_by_one_and_the_others_are_503)
+{
+	begin();
+	assert_int_equal(book("k", NULL), 504);
+	assert_int_equal(commands, 1);
+	wait_beside(CROWD_log, 1);
+	assert_int_equal(book("l", NULL), 503);
+	assert_non_null(strstr(head, "Retry-After: "));
+	assert_int_equal(commands, 1);
+	crowd_leave(&g->crowd, CROWD_log, 0, 0, false);
+	bus_decides = (struct bus_outcome) { .state = OUTCOME_ACCEPTED, .seq = 40 };
+	assert_int_equal(book("m", NULL), 202);
+	assert_int_equal(waited, SECOND);
+	memory_decided(&g->memory, 5, 40, clock_mono());
+	(void) book("n", NULL);
+	assert_int_equal(waited, 5 * SECOND);
+}
+
+TEST(a_domain_that_answered_nothing_is_tried_by_one_and_the_others_are_503)
+{
+	begin();
+	bus_error = ERR(timeout);
+	with("Authorization", "p17");
+	assert_int_equal(ask("GET", "/api/v1/appointments", NULL, NULL), 504);
+	wait_beside(CROWD_appointments, 1);
+	assert_int_equal(ask("GET", "/api/v1/appointments", NULL, NULL), 503);
+	assert_int_equal(requests, 1);
+	crowd_leave(&g->crowd, CROWD_appointments, 0, clock_mono(), true);
+	assert_int_equal(ask("GET", "/api/v1/appointments", NULL, NULL), 504);
+	assert_int_equal(requests, 2);
 }
 
 TEST(a_domain_that_hangs_leaves_the_others_their_threads)

@@ -613,7 +613,8 @@ static void worker_connect(struct worker *w)
 	const int64_t until = clock_mono() + CONNECT_S * SECOND;
 
 	for (int64_t now; w->nidle < w->nconn && (now = clock_mono()) < until;) {
-		worker_sweep(w, now);
+		if (w->opening < AT_ONCE / 2)
+			worker_sweep(w, now);
 		worker_wait(w, now + 20 * MS);
 		if (w->nidle == 0 && tally_of(&w->t->refused) > 20 * (uint64_t) w->nconn)
 			break;

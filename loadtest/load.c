@@ -44,6 +44,7 @@ enum {
 struct worker_tally {
 	count_t     sent, answered, odd, cut, retried, broken, late, refused, closed, unsent;
 	count_t     first, last;	/* when the first was sent and the last one answered */
+	count_t     cpu;		/* microseconds, without those of connecting */
 	count_t     lost[STEPS_MAX];	/* not as expected, or never answered, of each step */
 	count_t     status[KINDS][STATUS_MAX];
 	struct hist hist[STEPS_MAX][KINDS];	/* by the step in which the request was due */
@@ -221,6 +222,19 @@ static void conn_close(struct worker *w, struct conn *c, count_t *why)
 		conn_open(w, c, clock_mono());
 }
 
+/* To the loopback from many addresses, for the ports of one are few and then slow to find. */
+static void conn_from(const struct worker *w, struct conn *c)
+{
+	const int one = 1;
+	const unsigned mine = (127u << 24) + (1u << 16) + ((unsigned) w->id << 8) + 1 + (unsigned) (c - w->conn) % 16;
+	const struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(mine) };
+
+	if (target.ss_family == AF_INET && is_loopback((const struct sockaddr *) &target) &&
+	    (setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) != 0 ||
+	     bind(c->fd, (const struct sockaddr *) &from, sizeof from) != 0))
+		broken_down("load: bind");
+}
+
 static void conn_open(struct worker *w, struct conn *c, int64_t now)
 {
 	const int one = 1;
@@ -229,6 +243,7 @@ static void conn_open(struct worker *w, struct conn *c, int64_t now)
 	if (c->fd < 0)
 		broken_down("load: socket");
 	(void) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	conn_from(w, c);
 	c->state = CONNECTING;
 	c->began = now;
 	w->opening++;
@@ -634,6 +649,15 @@ static void on_signal(int sig)
 	atomic_store(&shared->stop_at, clock_mono());
 }
 
+static uint64_t cpu_used(void)
+{
+	struct rusage use;
+
+	(void) getrusage(RUSAGE_SELF, &use);
+	return (uint64_t) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * SECOND +
+	       (uint64_t) (use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
 static _Noreturn void worker_main(int id)
 {
 	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -642,7 +666,11 @@ static _Noreturn void worker_main(int id)
 	atomic_fetch_add(&shared->ready, 1);
 	while (atomic_load(&shared->start_at) == 0)
 		worker_wait(&worker, clock_mono() + MS);
+
+	const uint64_t before = cpu_used();
+
 	worker_run(&worker);
+	tally_add(&worker.t->cpu, cpu_used() - before);
 	exit(EXIT_SUCCESS);
 }
 
@@ -849,15 +877,6 @@ static void json_steps(double elapsed)
 	printf("]");
 }
 
-static double cpu_of(int who)
-{
-	struct rusage use;
-
-	(void) getrusage(who, &use);
-	return (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-	       (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
 static void summary(void)
 {
 	int64_t first = INT64_MAX, last = 0;
@@ -892,7 +911,7 @@ static void summary(void)
 	json_steps(elapsed);
 	printf(",\"start\":%lld,\"next\":%llu,\"exhausted\":%s,\"cpu_s\":%.3f,\"errors\":%llu,\"sample\":",
 	       (long long) opt.start.n, (unsigned long long) ask_booked(), over ? "true" : "false",
-	       cpu_of(RUSAGE_SELF) + cpu_of(RUSAGE_CHILDREN), (unsigned long long) errors());
+	       (double) TOTAL(cpu) / 1e6, (unsigned long long) errors());
 	json_text(sample);
 	puts("}");
 }

@@ -25,7 +25,7 @@ enum {
 	FACT_ROOM = 1 << 20,		/* for a message of as many facts as facts.h allows */
 };
 enum { QUEUE = 16 };		/* passwords that wait to be checked */
-#define QUEUE_US (800 * MS)	/* and how long: whoever is not served by then is told so within a second */
+#define QUEUE_US (500 * MS)	/* and how long: whoever is not served by then is told so within a second */
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)
 #define BACKOFF_MAX (2 * SECOND)
@@ -285,7 +285,7 @@ static bool is_hashed(struct pool *p, const struct bus_msg *m)
 	return r != NULL && call[r->on].via == HASHED;
 }
 
-/* Half of the processors check passwords, for the others have more to do. */
+/* Half of the processors may check passwords, in a storm half of the time: the others have more to do. */
 static int hashers_of(const struct actor *a)
 {
 	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -327,6 +327,14 @@ static struct bus_msg *take_over(struct pool *p, bool *busy, bool *closed)
 	(void) pthread_mutex_unlock(&p->lock);
 	*busy = first.m != NULL && clock_mono() > first.until;
 	return first.m;
+}
+
+static bool others_wait(struct pool *p)
+{
+	(void) pthread_mutex_lock(&p->lock);
+	const bool wait = p->nqueue > 0;
+	(void) pthread_mutex_unlock(&p->lock);
+	return wait;
 }
 
 static void feed_no_more(struct pool *p)
@@ -392,6 +400,7 @@ static void *hash(void *of)
 		if (!is_fit(w))
 			continue;
 		struct bus_msg *m CLEANUP(bus_freep) = take_over(w->pool, &busy, &closed);
+		const int64_t began = clock_mono();
 
 		look_after(w);
 		if (m != NULL)
@@ -399,6 +408,8 @@ static void *hash(void *of)
 		else if (!closed)
 			idle(w);
 		look_after(w);
+		if (m != NULL && others_wait(w->pool))
+			clock_rest(clock_mono() - began);
 	}
 	db_close(w->db);
 	return NULL;

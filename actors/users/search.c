@@ -17,8 +17,9 @@
 enum {
 	LOOK_FIRST = 1500,	/* doctors of the order that are looked at before it is known how many fit */
 	LOOK_ALL   = INT32_MAX,
-	MANY       = 500,	/* so many who fit are sooner met in an order than gathered */
-	RARE       = 2500,	/* so many of a specialty or a city are sooner gathered than sought by their names */
+	MANY       = 400,	/* so many who fit are sooner met in an order than gathered */
+	MANY_APART = 800,	/* more, where meeting them is dearer, or gathering them cheaper */
+	RARE       = 2500,	/* so many of a specialty or of a city are soon gathered */
 	SLOTS_FEW  = 4096,	/* up to so many slots make a span brief */
 	TERMS_MAX  = 32,	/* more than so many specialties or cities are no way to find doctors */
 	SEARCH_MS  = 500,
@@ -131,8 +132,6 @@ static err_t ask(struct ctx *c, const struct users_doctors_req *q, const struct 
 	SET(s, after_next_slot, at.next_slot);
 	SET(s, rows, page->rows);
 	SET(s, terms, TERMS_MAX + 1);
-	SET(s, slots, SLOTS_FEW + 1);
-	SET(s, brief, false);
 	return OK;
 }
 
@@ -186,53 +185,59 @@ static err_t name_terms(struct ctx *c, struct users_search *s, int64_t *most)
 	return OK;
 }
 
-static err_t measure_span(struct ctx *c, struct users_search *s, int64_t *slots)
+/* How many slots begin when somebody is to be free, if they are few. */
+static err_t measure_span(struct ctx *c, struct users_search *s)
 {
-	struct users_size span = { .n = 0 };
+	struct users_size span = { .n = SLOTS_FEW + 1 };
 
-	*slots = INT64_MAX;
-	if (!s->has.available_from)
-		return OK;
-	TRY(db_one(c, Q_users_span, s, &span));
-	SET(s, brief, span.n <= SLOTS_FEW);
+	SET(s, slots, SLOTS_FEW + 1);
+	if (s->has.available_from)
+		TRY(db_one(c, Q_users_span, s, &span));
 	SET(s, slots, span.n);
-	*slots = span.n;
+	SET(s, brief, span.n <= SLOTS_FEW);
 	return OK;
 }
 
-static enum query way_to_many(const struct users_search *s, int64_t most)
+static enum query in_order(const struct users_search *s)
 {
-	static const enum query in_order[] = {
+	static const enum query by[] = {
 		[SORT_NAME] = Q_users_find_by_name, [SORT_PRICE] = Q_users_find_by_price,
 		[SORT_RATING] = Q_users_find_by_rating, [SORT_NEXT_SLOT] = Q_users_find_by_next_slot,
 	};
 
-	if (s->look == LOOK_ALL && s->sort == SORT_NAME && s->has.full_name)
-		return most > RARE ? Q_users_find_by_word : Q_users_find_few;
-	if (s->look == LOOK_ALL && s->sort == SORT_PRICE && s->specialties.n > 0)
-		return Q_users_find_by_specialty;
-	return in_order[s->sort];
+	return by[s->sort];
+}
+
+/* How to find a page when about `fit` doctors are what was asked for, of at most so many. */
+static enum query way(const struct users_search *s, int64_t fit, int64_t most)
+{
+	const bool by_word = s->sort == SORT_NAME && s->has.full_name;
+	const bool by_specialty = s->sort == SORT_PRICE && s->specialties.n > 0;
+
+	if (fit < MANY || (fit < MANY_APART && (by_word || by_specialty || most <= RARE)))
+		return Q_users_find_few;
+	return by_word ? Q_users_find_by_word : by_specialty ? Q_users_find_by_specialty : in_order(s);
 }
 
 static err_t find(struct ctx *c, struct users_search *s, struct found *found)
 {
 	struct users_size fit = { .n = 0 };
-	int64_t most, slots;
+	int64_t most;
 
-	TRY(measure_span(c, s, &slots));
+	TRY(measure_span(c, s));
 	TRY(name_terms(c, s, &most));
-	if (most == 0 || slots == 0)
+	if (most == 0 || s->slots == 0)
 		return OK;
-	SET(s, look, is_filtered(s) ? LOOK_FIRST : s->rows);
 	if (most > MANY && !s->brief) {
-		TRY(db_list(c, way_to_many(s, most), s, &found->items, &found->n));
+		SET(s, look, is_filtered(s) ? LOOK_FIRST : s->rows);
+		TRY(db_list(c, in_order(s), s, &found->items, &found->n));
 		if (!is_filtered(s) || found->n == (size_t) s->rows)
 			return OK;
 	}
+	SET(s, look, LOOK_ALL);
 	if (most > MANY)
 		TRY(db_one(c, Q_users_sample, s, &fit));
-	SET(s, look, LOOK_ALL);
-	return db_list(c, fit.n < MANY ? Q_users_find_few : way_to_many(s, most), s, &found->items, &found->n);
+	return db_list(c, way(s, fit.n, most), s, &found->items, &found->n);
 }
 
 static err_t listed(struct ctx *c, const struct found *found, struct users_listed_page *a)

@@ -34,7 +34,7 @@ $$;
 CREATE INDEX card_by_specialty ON users.card (specialty, price, doctor_id)
     INCLUDE (name, medical_id, city, state, zip, rank);
 -- What finds a few; of an index each, because the planner is to choose the one that finds the fewest.
-CREATE INDEX card_of_city ON users.card (city);
+CREATE INDEX card_of_city ON users.card (city, specialty);
 CREATE INDEX card_of_state ON users.card (state);
 CREATE INDEX card_of_zip ON users.card (zip);
 -- The list of what is not sorted in yet is read by every search: it is to be short.

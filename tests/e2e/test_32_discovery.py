@@ -335,6 +335,24 @@ def test_what_a_doctor_changes_is_what_he_is_found_by(stack, someone):
     wait_until(lambda: not search(stack, someone, city="tefe ygg").json, 2, "nobody is there any more")
 
 
+def traces(stack, *words):
+    """What search keeps that holds one of these words."""
+    return stack.sql("SELECT term FROM users.term WHERE term LIKE ANY (%s) UNION ALL SELECT place FROM users.name_word "
+                     "WHERE word LIKE ANY (%s) OR place LIKE ANY (%s)", *[[f"%{w}%" for w in words]] * 3)
+
+
+def test_of_who_is_erased_or_takes_another_name_no_word_stays(stack, someone):
+    one, other = stack.doctor("Ivo Vzq Primeiro", "Vzqology"), stack.doctor("Ivo Vzq Segundo", "Vzqology")
+    assert [d["id"] for d in search(stack, someone, full_name="vzq", sort="name").json] == [one.id, other.id]
+    assert stack.http("PUT", "/users/me", {"full_name": "Ivo Outro Nome"}, one).status == 200
+    assert not traces(stack, "primeiro") and traces(stack, "segundo", "vzqology")
+    assert [d["id"] for d in search(stack, someone, full_name="vzq", sort="name", limit=99).json] == [other.id]
+    assert stack.http("DELETE", "/users/me", token=other).status == 204
+    assert not traces(stack, "segundo", "vzq ") and traces(stack, "vzqology")       # the first still has it
+    assert stack.http("DELETE", "/users/me", token=one).status == 204
+    assert not traces(stack, "vzq")
+
+
 def test_a_seeded_doctor_is_found_as_any_other(stack, someone):
     seeded = json.loads(stack.seed("--doctors", 3, "--slots", 2))
     first = seeded["first_doctor"]

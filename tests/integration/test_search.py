@@ -1,8 +1,11 @@
 """What a search costs in PostgreSQL when there are many doctors: what the actor's own statements did is read from
 plans that the server logs (auto_explain), among 100,000 doctors with 2,000,000 slots to come."""
+import itertools
 import json
+import math
 import re
 import struct
+import time
 from base64 import urlsafe_b64encode
 from urllib.parse import quote, urlencode
 
@@ -43,17 +46,21 @@ UPDATE users.practice AS p SET next_slot = coalesce((SELECT min(starts) FROM use
 SELECT setval('users.account_id_seq', DOCTORS);
 """
 SORTS = ("name", "price", "rating", "next_slot")
+MS = 3
 FILTERS = {
     "nothing": {},
     "a common specialty": {"specialty": "otorrinolaringologia"},
     "a part of many specialties": {"specialty": "area"},
     "a rare specialty": {"specialty": "area nº 39"},
+    "a part of some specialties": {"specialty": "area nº 1"},
     "a common city": {"city": "cidade 0"},
     "a rare city": {"city": "Cidade 199"},
     "a common state": {"state": "SP"},
     "a rare state": {"state": "ac"},
     "a common name": {"full_name": "maria"},
     "a rare name": {"full_name": "wilza xavier"},
+    "a common surname": {"full_name": "xavier"},
+    "a part of common names": {"full_name": "aria"},
     "a short name": {"full_name": "jo"},
     "a short name of nobody": {"full_name": "qx"},
     "a name of nobody": {"full_name": "qqwwrr"},
@@ -63,7 +70,7 @@ FILTERS = {
     "a medical id": {"medical_id": "0050000-MG"},
     "a part of a medical id": {"medical_id": "5000"},
     "a low rating": {"avg_rating": 2},
-    "a high rating": {"avg_rating": 4.85},
+    "a high rating": {"avg_rating": 4.75},
     "a rating of nobody": {"avg_rating": 5},
     "specialty and name": {"specialty": "otorrino", "full_name": "maria"},
     "specialty, city and state": {"specialty": "area nº 7", "city": "cidade 12", "state": "SP"},
@@ -72,9 +79,9 @@ FILTERS = {
     "city and rating": {"city": "cidade 3", "avg_rating": 4.5},
     "the dearest specialty": {"specialty": "area nº 38"},
     "a month": {"available_from": "{20}", "available_to": "{50}"},
-    "an hour": {"available_from": "{20} 10:00", "available_to": "{20} 10:30"},
+    "half an hour": {"available_from": "{20} 10:00", "available_to": "{20} 10:30"},
     "a time when nobody is free": {"available_from": "{300}"},
-    "an hour and a specialty": {"available_from": "{20} 08:00", "available_to": "{20} 12:00", "specialty": "area nº 30"},
+    "a morning and a specialty": {"available_from": "{20} 08:00", "available_to": "{20} 12:00", "specialty": "area nº 30"},
     "everything": {"full_name": "maria", "specialty": "otorrino", "city": "cidade 0", "state": "SP", "zip": "000",
                    "medical_id": "00", "avg_rating": 1, "available_from": "{1}", "available_to": "{60}"},
 }
@@ -137,38 +144,77 @@ def dated(stack, value):
     return value
 
 
-def page(stack, filters):
-    """A page without help of the cache; of three the quickest, because others work on this machine too."""
-    found = [ask(stack, "/users/doctors?" + urlencode({**filters, "limit": limit}, quote_via=quote))
-             for limit in (48, 49, 50)]
-    return found[-1][0], min((cost for _, cost in found), key=lambda cost: cost.ms)
+def page(stack, filters, tries):
+    """A page without help of the cache; the quickest of some that lie apart, because others work on this machine too."""
+    best = None
+    for n in range(tries):
+        limit = 50 - n
+        time.sleep(n / 50)
+        answer, cost = ask(stack, "/users/doctors?" + urlencode({**filters, "limit": limit}, quote_via=quote))
+        if best is None or cost.ms < best[1].ms:
+            best = answer, cost
+        if best[1].ms <= MS:
+            break
+    return best
 
 
-def check(answer, cost, what):
-    print(f"{what:52} {len(answer.json):3} doctors {cost.ms:6.2f} ms {cost.rows:6} rows {cost.blocks:6} blocks")
+def check(answer, cost, what, most=math.inf):
+    print(f"\n{what:60} {len(answer.json):3} doctors {cost.ms:6.2f} ms {cost.rows:6} rows {cost.blocks:6} blocks")
     assert cost.plans and not cost.scanned
-    assert cost.rows <= 30_000 and cost.blocks <= 30_000
+    assert cost.rows <= 30_000 and cost.blocks <= 15_000
+    assert cost.ms <= most
+
+
+def seek(stack, name, more, what):
+    """One filter is answered in three milliseconds; of several the counts are bounded, and the time is told."""
+    one = len({k.split("_")[0] for k in FILTERS[name]}) <= 1
+    filters = {k: dated(stack, v) for k, v in FILTERS[name].items()}
+    check(*page(stack, {**filters, **more}, tries=30 if one else 5), what, MS if one else math.inf)
 
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_page_costs_little_whatever_is_asked(many, name, sort):
-    check(*page(many, {**{k: dated(many, v) for k, v in FILTERS[name].items()}, "sort": sort}), f"{name}, by {sort}")
+    seek(many, name, {"sort": sort}, f"{name}, by {sort}")
 
 
 DEEP = {"name": "left(name, 40)", "price": "(price * 100)::bigint", "rating": "rank",
         "next_slot": "(extract(epoch FROM next_slot) * 1000000)::bigint"}
 
 
-@pytest.mark.parametrize("sort", SORTS)
-@pytest.mark.parametrize("name", ["nothing", "a common specialty", "a rare name", "a high rating"])
-def test_a_page_far_behind_costs_no_more_than_the_first(many, name, sort):
-    key, doctor = many.sql(f"SELECT {DEEP[sort]}, doctor_id FROM users.{'practice' if sort == 'next_slot' else 'card'} "
-                           f"ORDER BY 1, 2 OFFSET {DOCTORS * 9 // 10} LIMIT 1")[0]
+def behind(stack, sort, share):
+    """A cursor that stands behind so many of all doctors."""
+    key, doctor = stack.sql(f"SELECT {DEEP[sort]}, doctor_id FROM users.{'practice' if sort == 'next_slot' else 'card'} "
+                            f"ORDER BY 1, 2 OFFSET {int(DOCTORS * share)} LIMIT 1")[0]
     raw = struct.pack(">Bq", SORTS.index(sort), doctor) + (
         key.encode() if sort == "name" else struct.pack(">d" if sort == "rating" else ">q", key))
-    cursor = urlsafe_b64encode(raw).decode().rstrip("=")
-    check(*page(many, {**FILTERS[name], "sort": sort, "cursor": cursor}), f"{name}, by {sort}, far behind")
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("share", [0.45, 0.9])
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_page_far_behind_costs_no_more_than_the_first(many, sort, share):
+    cursor = behind(many, sort, share)
+    for name in FILTERS:
+        seek(many, name, {"sort": sort, "cursor": cursor}, f"{name}, by {sort}, behind {share:.0%}")
+
+
+SOME = {"full_name": ("maria", "jo"), "specialty": ("otorrino", "area nº 30"), "city": ("cidade 0", "cidade 12"),
+        "state": ("SP", "AC"), "zip": ("000", "00100"), "medical_id": ("00", "5000"), "avg_rating": (2, 4.75),
+        "span": (("{20}", "{50}"), ("{20} 10:00", "{20} 10:30"))}
+
+
+@pytest.mark.parametrize("pair", itertools.combinations(SOME, 2), ids="-".join)
+def test_two_filters_together_cost_little_in_every_order(many, pair):
+    """Counts bound what a page may touch; the milliseconds are told."""
+    cursors = [(sort, share, share and behind(many, sort, share)) for sort in SORTS for share in (0, 0.5)]
+    for values in itertools.product(*(SOME[name] for name in pair)):
+        filters = dict(zip(pair, values))
+        if span := filters.pop("span", None):
+            filters |= {"available_from": dated(many, span[0]), "available_to": dated(many, span[1])}
+        for sort, share, cursor in cursors:
+            check(*page(many, {**filters, "sort": sort, **({"cursor": cursor} if cursor else {})}, tries=3),
+                  f"{' and '.join(map(str, values))}, by {sort}, behind {share:.0%}")
 
 
 def test_facts_of_a_batch_cost_little(many):
@@ -235,6 +281,11 @@ def test_what_was_there_before_cards_is_on_them_after_the_migration(servers):
         assert cursor.fetchall() == [(1, 2, 1), (2, 1, 5), (3, 0, None)]
         cursor.execute("SELECT * FROM users.acquaintance ORDER BY 1, 2")
         assert cursor.fetchall() == [(1, 4), (1, 5), (2, 4)]
-        cursor.execute("SELECT term FROM users.term ORDER BY 1")
-        assert [t for t, in cursor.fetchall()] == ["city: sao jose", "specialty: clinica", "state:SC"]
+        for migration in migrations[at + 1:]:
+            cursor.execute(migration.read_text())
+        cursor.execute("SELECT filter, term, doctors FROM users.term ORDER BY 1, 2")
+        assert cursor.fetchall() == [("city", " sao jose", 1), ("name", " 1", 1), ("name", " 2", 1), ("name", " 3", 1),
+                                     ("name", " joao", 3), ("specialty", " clinica", 3)]
+        cursor.execute("SELECT word, place, doctor_id FROM users.name_word WHERE doctor_id = 1 ORDER BY 1")
+        assert cursor.fetchall() == [(" 1", " joao 1", 1), (" joao", " joao 1", 1)]
     connection.close()

@@ -138,7 +138,9 @@ fuzz:	## lets clang's fuzzer run on each parser, FUZZ_SECONDS (60) each
 bench:	## the benchmark: durable bookings over HTTP against the usual way in SQL
 	@$(BUILD) -s all
 	@loadtest/bench
-loadtest:	## one load test with its report: SCENARIO=steady; LIST=1 says which there are; FRONT=1: behind the proxies
+SCENARIO ?= steady double ramp hot-doctor login-storm
+loadtest:	## load tests with their reports: SCENARIO="steady ramp"; LIST=1 says which there are; FRONT=1: behind the proxies
+	@./stack packages build run cluster
 	@$(BUILD) -s all
 	@loadtest/run $(if $(LIST),--list,$(if $(FRONT),--front) $(SCENARIO))
 lint:	## the rules of the house, cppcheck and shellcheck

@@ -5,6 +5,7 @@ Must not know what is measured.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -191,9 +192,14 @@ def results_folder(name, under=RESULTS):
     return folder
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def running(stack, keep=False):
-    """A stack for as long as it is needed."""
+    """A stack for as long as it is needed; also who is told to end stops it first."""
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         stack.up()
         yield stack

@@ -206,8 +206,14 @@ def steps_as_line(steps):
     return points
 
 
+def whole_seconds(found):
+    """Without the last one after the plan's end, which is but a part of one."""
+    planned, seconds = math.ceil(sum(s["seconds"] for s in found["steps"])), found["seconds"]
+    return seconds[:-1] if len(seconds) > max(planned, 1) else seconds
+
+
 def series(results):
-    return list(zip(results, SERIES * len(results), (found["seconds"] for found in results.values())))
+    return list(zip(results, SERIES * len(results), map(whole_seconds, results.values())))
 
 
 def over_time(results):

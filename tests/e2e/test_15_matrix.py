@@ -7,6 +7,7 @@ import re
 import string
 
 import pytest
+from test_46_files import pdf, upload
 
 from stack import ROOT, Stack, wait_until
 
@@ -94,6 +95,67 @@ def test_a_token_that_is_over_or_of_another_key_opens_nothing(stack, routes):
                     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
                 else:
                     assert answer.code == "invalid", (name(route), answer)
+
+
+# ---- whose it is ----
+
+def world(stack):
+    """Two people and one of everything between them, by the names that addresses have for it."""
+    doctor, patient, visit = stack.visit(days=1)
+    report = stack.post(f"/appointments/{visit}/medical-reports", doctor, comment="Sinus rhythm.").json["id"]
+    review = stack.post(f"/appointments/{visit}/feedbacks", patient, rating=4, comment="On time.").json["id"]
+    file = upload(stack, patient, pdf(), visit).json["id"]
+    booked, free = stack.slots(doctor, 2, days=3)
+    asked = stack.post("/appointments", patient, headers={"Prefer": "respond-async"}, schedule_id=booked, doctor_id=doctor.id)
+    waiting = wait_until(lambda: stack.get(f"/appointments/requests/{asked.json['request_id']}", patient).json["appointment_id"])
+    return {"doctor": doctor, "patient": patient, "appointment": waiting, "schedule": free, "appointment_id": visit,
+            "report_id": report, "review_id": review, "file_id": file, "request_id": asked.json["request_id"],
+            "doctor_id": doctor.id, "access_id": stack.get(f"/files/{file}/access", patient).json[0]["id"]}
+
+
+def whole(stack, w):
+    """All that its owners can see of a world."""
+    v = w["appointment_id"]
+    seen = [stack.get(path, w["patient"]).json for path in (
+        "/appointments", "/users/me/reviews", "/files", f"/files/{w['file_id']}/access", f"/files/{w['file_id']}/reads",
+        f"/appointments/{v}/medical-reports", f"/appointments/{v}/files")]
+    links = {"path": None}
+    return [[{**row, **links} if "path" in row else row for row in rows] for rows in seen] + \
+        [stack.get("/schedules", w["doctor"]).json]
+
+
+def said(route, own):
+    """A body that would do, of somebody's own."""
+    grant = {"doctor_id": own["doctor_id"], "appointment_id": own["appointment_id"], "expires_at": "2027-12-01 10:00"}
+    return {"booking.edit": {"active": False}, "booking.confirm": {"confirmed": True}, "booking.cancel": {"reason": "a cold"},
+            "booking.reschedule": {"schedule_id": own["schedule"], "doctor_id": own["doctor_id"]},
+            "reviews.give": {"rating": 1, "comment": "Not mine."}, "reports.write": {"comment": "Not mine."},
+            "reports.rewrite": {"comment": "Not mine."}, "files.grant": grant,
+            "files.replace": []}.get(route["call"], empty(route))
+
+
+def test_what_is_somebody_elses_is_not_there_on_any_route_and_stays_as_it_is(stack, routes):
+    """Every address with an id in it: all ids another's, and each of them alone among one's own."""
+    mine, theirs = world(stack), world(stack)
+    before, tried = whole(stack, theirs), set()
+    for route in routes:
+        names = [n for n in re.findall(r"\{(\w+)\}", route["path"]) if n != "doctor_id"]
+        if not names or route["via"] == "DOWNLOAD":
+            continue
+        kind = {"id": "schedule" if route["path"].startswith("/schedules") else "appointment"}
+        for others in [tuple(names)] + [(n,) for n in names if len(names) > 1]:
+            path = re.sub(r"\{(\w+)\}", lambda m: str((theirs if m[1] in others else mine)[kind.get(m[1], m[1])]), route["path"])
+            for role in route["who"]:
+                if route["via"] == "UPLOAD":
+                    answer = upload(stack, mine[role], pdf(), theirs["appointment_id"])
+                else:
+                    answer = stack.http(route["method"], path, said(route, mine), mine[role])
+                assert (answer.status, answer.code) == (404, "not_found"), (name(route), others, role, answer)
+                tried.add((route["method"], route["path"], role))
+    assert len(tried) >= 50
+    assert whole(stack, theirs) == before
+    assert stack.sql("SELECT * FROM audit.access WHERE patient_id = %s AND user_id IN (%s, %s)", theirs["patient"].id,
+                     mine["patient"].id, mine["doctor"].id) == []
 
 
 # ---- methods and addresses ----

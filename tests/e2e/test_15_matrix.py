@@ -9,7 +9,8 @@ import string
 import pytest
 from test_46_files import pdf, upload
 
-from stack import ROOT, Stack, wait_until
+from openapi import document
+from stack import ROOT, Stack, cpf, wait_until
 
 BASES = ("", "/user-service", "/scheduler-service", "/appointment-service")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -124,14 +125,31 @@ def whole(stack, w):
         [stack.get("/schedules", w["doctor"]).json]
 
 
+def sides(route):
+    """Who of a world can ask for what is in it: the request is the patient's."""
+    return ["patient"] if "{request_id}" in route["path"] else route["who"]
+
+
 def said(route, own):
     """A body that would do, of somebody's own."""
     grant = {"doctor_id": own["doctor_id"], "appointment_id": own["appointment_id"], "expires_at": "2027-12-01 10:00"}
-    return {"booking.edit": {"active": False}, "booking.confirm": {"confirmed": True}, "booking.cancel": {"reason": "a cold"},
-            "booking.reschedule": {"schedule_id": own["schedule"], "doctor_id": own["doctor_id"]},
+    person = {"full_name": "Ana Lúcia", "email": "ana@test.example", "password": "s3gredo!!", "document_id": cpf(), "role": "patient",
+              "phone": "+55 31 5550-0199"}
+    slot = {"schedule_id": own["schedule"], "doctor_id": own["doctor_id"]}
+    weekly = {"weekdays": [1], "from": "08:00", "to": "09:00", "duration_minutes": 60, "starts_on": "2027-05-01", "ends_on": "2027-05-31"}
+    return {"users.register": person, "users.login": {"email": "ana@test.example", "password": "s3gredo!!"},
+            "users.refresh": {"refresh_token": "x"}, "booking.open": {"date_time_available": "2027-04-01 10:00"},
+            "booking.recur": weekly, "booking.book": slot, "reviews.rate": {"rating": 5}, "booking.edit": {"active": False}, "booking.confirm": {"confirmed": True}, "booking.cancel": {"reason": "a cold"},
+            "booking.reschedule": slot,
             "reviews.give": {"rating": 1, "comment": "Not mine."}, "reports.write": {"comment": "Not mine."},
             "reports.rewrite": {"comment": "Not mine."}, "files.grant": grant,
             "files.replace": []}.get(route["call"], empty(route))
+
+
+def here(route, w):
+    """The address of what is in that world."""
+    kind = {"id": "schedule" if route["path"].startswith("/schedules") else "appointment"}
+    return re.sub(r"\{(\w+)\}", lambda m: str(w[kind.get(m[1], m[1])]), route["path"])
 
 
 def test_what_is_somebody_elses_is_not_there_on_any_route_and_stays_as_it_is(stack, routes):
@@ -142,9 +160,8 @@ def test_what_is_somebody_elses_is_not_there_on_any_route_and_stays_as_it_is(sta
         names = [n for n in re.findall(r"\{(\w+)\}", route["path"]) if n != "doctor_id"]
         if not names or route["via"] == "DOWNLOAD":
             continue
-        kind = {"id": "schedule" if route["path"].startswith("/schedules") else "appointment"}
         for others in [tuple(names)] + [(n,) for n in names if len(names) > 1]:
-            path = re.sub(r"\{(\w+)\}", lambda m: str((theirs if m[1] in others else mine)[kind.get(m[1], m[1])]), route["path"])
+            path = here(route, {**mine, **{k: theirs[k] for n in others for k in ((n,) if n != "id" else ("schedule", "appointment"))}})
             for role in route["who"]:
                 if route["via"] == "UPLOAD":
                     answer = upload(stack, mine[role], pdf(), theirs["appointment_id"])
@@ -156,6 +173,66 @@ def test_what_is_somebody_elses_is_not_there_on_any_route_and_stays_as_it_is(sta
     assert whole(stack, theirs) == before
     assert stack.sql("SELECT * FROM audit.access WHERE patient_id = %s AND user_id IN (%s, %s)", theirs["patient"].id,
                      mine["patient"].id, mine["doctor"].id) == []
+
+
+# ---- what is so, and what was ----
+
+def test_what_was_read_and_is_still_so_is_304_and_what_a_change_does_not_rely_on_any_more_412(stack, routes):
+    w, seen = world(stack), {304: 0, 412: 0}
+    for route in routes:
+        operation = document().operation(route["method"], "/api/v1" + route["path"].replace("{request_id}", "x")) or {}
+        headers = {p["name"] for p in operation.get("parameters", ())}
+        for role in sides(route):
+            if "If-None-Match" in headers:
+                first = stack.get(here(route, w), w[role])
+                again = stack.get(here(route, w), w[role], If_None_Match=first.headers["ETag"])
+                assert (again.status, again.body, again.headers["ETag"]) == (304, b"", first.headers["ETag"]), (name(route), role)
+                seen[304] += 1
+            if "If-Match" in headers:
+                answer = stack.http(route["method"], here(route, w), said(route, w), w[role], {"If-Match": '"of-another-day"'})
+                assert (answer.status, answer.code) == (412, "precondition_failed"), (name(route), role, answer)
+                seen[412] += 1
+    assert seen[304] >= 20 and seen[412] >= 18, seen
+
+
+def test_whoever_does_not_wait_is_told_where_the_outcome_will_be(stack, routes):
+    w, tried = world(stack), 0
+    for route in (r for r in routes if r["via"].startswith("MAILBOX")):
+        for role in sides(route):
+            answer = stack.http(route["method"], here(route, w), said(route, w), w[role], {"Prefer": "respond-async"})
+            assert answer.status == 202 and answer.headers["Preference-Applied"] == "respond-async", (name(route), answer)
+            assert answer.headers["Location"] == f"/api/v1/appointments/requests/{answer.json['request_id']}", name(route)
+            wait_until(lambda path=answer.headers["Location"], role=role: stack.get(path.removeprefix("/api/v1"), w[role]).json["status"] != "pending",
+                       why="it is decided")
+            tried += 1
+    assert tried >= 12
+
+
+# ---- when it cannot be ----
+
+def test_an_address_that_asks_too_often_is_429_on_every_route(routes):
+    with Stack(HEALTHMED_LIMIT_REQUESTS="1") as few:
+        few.get("/appointments")
+        for route in routes:
+            answer = few.http(route["method"], address(route), empty(route))
+            assert (answer.status, answer.code) == (429, "too_many_requests"), (name(route), answer)
+            assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_while_no_actor_is_there_every_route_says_so_or_keeps_what_is_asked(routes):
+    with Stack() as own:
+        w = world(own)
+        for actor in ("users", "schedules", "appointments", "booking", "reviews", "reports", "files"):
+            own.kill(f"actor-{actor}")
+        for route in (r for r in routes if r["via"] != "DOWNLOAD"):
+            for role in sides(route):
+                if route["via"] == "UPLOAD":
+                    answer = upload(own, w[role], pdf(), w["appointment_id"] if "appointment" in route["path"] else None)
+                else:
+                    answer = own.http(route["method"], here(route, w), said(route, w), w.get(role), {"Prefer": "respond-async"})
+                kept = route["via"] in ("MAILBOX_OWN", "MAILBOX_NAMED")     # nobody needs to be asked whose it is
+                assert answer.status == 202 if kept else (answer.status, answer.code) == (503, "unavailable"), (name(route), role, answer)
+                assert kept or int(answer.headers["Retry-After"]) >= 1
 
 
 # ---- methods and addresses ----

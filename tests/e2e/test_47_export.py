@@ -29,6 +29,7 @@ TOLD = {
 # Or with which words of its description it says that it has not.
 NOT_TOLD = {
     "users.card.doctor_id": "cards", "users.practice.doctor_id": "cards", "users.free_slot.doctor_id": "free slots",
+    "users.name_word.doctor_id": "cards",
     "users.ended.user_id": "numbers of ended sessions for an hour",
     "agenda.request.doctor_id": "the requests of others",
     "agenda.erased.user_id": "who has erased an account can ask nothing",

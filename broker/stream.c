@@ -249,7 +249,8 @@ err_t stream_info(struct ctx *c, struct bus *b, enum stream s, struct stream_inf
 	if (!read_time(c->mem, answer, "created", &info->created) ||
 	    !scan_int(answer, "state.first_seq", &info->first_seq) ||
 	    !scan_int(answer, "state.last_seq", &info->last_seq) ||
-	    !scan_int(answer, "state.messages", &info->messages))
+	    !scan_int(answer, "state.messages", &info->messages) ||
+	    !scan_int(answer, "state.bytes", &info->bytes))
 		return refuse(c, ERR_unavailable, "STREAM.INFO makes no sense");
 	return OK;
 }

@@ -20,7 +20,7 @@ enum stream {
 	STREAM_COUNT
 };
 
-struct stream_info { int64_t created, first_seq, last_seq, messages; };	/* created: µs since 1970 */
+struct stream_info { int64_t created, first_seq, last_seq, messages, bytes; };	/* created: µs since 1970 */
 
 /* Creates what is missing (limits retention, file storage; replicas and the size of BOOKING from
  * the configuration).  Of what is there, the size of BOOKING follows the configuration, replicas

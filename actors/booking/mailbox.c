@@ -33,6 +33,7 @@ enum {
 	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
 	EXPECT_MS    = 2000,		/* for the remembered message to come */
 	PURGE_S      = 3600,
+	LOOK_S       = 10,		/* between two looks at how full the stream is */
 	PURGE_MS     = 1000,		/* for a purge: the session must not idle away meanwhile */
 	ANSWERS_MAX  = 512 << 10,	/* bytes of outcomes in a message; the server takes a megabyte */
 };
@@ -65,6 +66,7 @@ struct mailbox {
 	int64_t          balance_at;
 	struct part      part[PARTITIONS];
 	struct place     place[PARTITIONS];
+	int64_t          looked_at;	/* when at the room that the stream has left */
 	bool             untold;	/* there is progress that was not published */
 	struct mail      mail[BATCH_MAX];
 	size_t           nmail;
@@ -583,7 +585,13 @@ static err_t seq_since(struct ctx *c, struct bus *bus, const char *filter, int64
 	return OK;
 }
 
-/* What was decided long ago goes, never the cursor's own message. */
+static bool is_nearly_full(const struct stream_info *info)
+{
+	return info->bytes > config_int(CONFIG_BOOKING_MAX_BYTES) / 4 * 3;
+}
+
+/* What was decided long ago goes, or, where room is short, the older half of it; never the cursor's own
+ * message. */
 static err_t purge_part(struct ctx *c, struct mailbox *m, int p)
 {
 	const int64_t before = clock_wall() - config_int(CONFIG_BOOKING_KEEP_S) * SECOND;
@@ -599,8 +607,25 @@ static err_t purge_part(struct ctx *c, struct mailbox *m, int p)
 	TRY(stream_info(c, m->bus, STREAM_BOOKING, &info));
 	if (info.created != m->place[p].stream_created)
 		return refuse(c, ERR_unavailable, "the stream is another");
-	TRY(seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq, before, &seq));
+	if (is_nearly_full(&info))
+		seq = info.first_seq + (m->place[p].last_seq - info.first_seq + 1) / 2;
+	else
+		TRY(seq_since(c, m->bus, filter, info.first_seq, m->place[p].last_seq, before, &seq));
 	return stream_purge(c, m->bus, STREAM_BOOKING, filter, seq);
+}
+
+/* A stream that is nearly full is purged at once: what is decided gives way to what comes. */
+static void look_at_room(struct mailbox *m, int64_t now)
+{
+	struct stream_info info;
+
+	if (m->looked_at != 0 && now - m->looked_at < LOOK_S * SECOND)
+		return;
+	m->looked_at = now;
+	if (stream_info(bounded_ctx(m, PURGE_MS), m->bus, STREAM_BOOKING, &info).code || !is_nearly_full(&info))
+		return;
+	for (int p = 0; p < PARTITIONS; p++)
+		m->part[p].purged_at = 0;
 }
 
 /* Once an hour, one partition a round: commands come first. */
@@ -608,6 +633,7 @@ static void purge(struct mailbox *m)
 {
 	const int64_t now = clock_mono();
 
+	look_at_room(m, now);
 	for (int p = 0; p < PARTITIONS; p++) {
 		struct part *part = &m->part[p];
 

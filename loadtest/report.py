@@ -384,7 +384,7 @@ def page(summary):
 <footer>{when} · commit {escape(str(m["commit"]))} · {escape(str(m["processor"]))}, {m["cores"]} cores with the generator on
 them, {m["memory_gib"]} GiB, Linux {escape(m["kernel"])} · {m["fdatasync_per_s"]} fdatasync/s · PostgreSQL
 {escape(m["postgresql"])} · {data["doctors"]} doctors, {data["patients"]} patients, {data["slots"]} slots,
-{data["booked_before"]} appointments before · {"behind the proxies" if summary["front"] else "straight to the gateway"} ·
+{data["booked_before"]} appointments before · {"./stack up " + " ".join(summary["stack"]) if summary["stack"] else "one of each process"} ·
 load {m["load_average_before"]:.1f} before the start{": the machine was busy with other things" if busy else ""}</footer>
 </main></body></html>
 """

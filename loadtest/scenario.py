@@ -4,6 +4,7 @@ The form is described in README.md.  Whatever it does not know it refuses, by na
 anything.
 """
 import ast
+import math
 import operator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import yaml
 
 FOLDER = Path(__file__).resolve().parent / "scenarios"
+MOST = 20000            # bookings a second, reckoned for who asks as fast as he is answered
 KINDS = ("search", "slots", "appointments", "book", "refresh", "login")
 SPARE = 1.2             # slots there are, over what the plan may book
 
@@ -24,7 +26,7 @@ class Traffic:
     """Some who ask: connections, what they ask, and how often, step after step."""
     name: str
     connections: int
-    steps: list                                     # (requests a second, seconds)
+    steps: list                                     # (requests a second, seconds); inf: as fast as answered
     mix: dict                                       # kind: weight
     expect: dict = field(default_factory=dict)      # kind: statuses that are good answers
     over: str = "http"                              # or nats
@@ -36,9 +38,13 @@ class Traffic:
     def seconds(self):
         return sum(s for _, s in self.steps)
 
+    @property
+    def closed(self):
+        return math.isinf(self.steps[0][0])
+
     def bookings(self):
         share = self.mix.get("book", 0) / sum(self.mix.values())
-        return int(sum(r * s for r, s in self.steps) * share)
+        return int(sum(min(r, MOST) * s for r, s in self.steps) * share)
 
 
 @dataclass
@@ -47,7 +53,7 @@ class Scenario:
     about: str
     traffic: list
     objectives: list
-    front: bool = False                             # the proxies stand before the gateway
+    stack: list = field(default_factory=list)       # options of ./stack up
     doctors: int = 100
     patients: int = 1000
     slots: int = 0                                  # of each doctor; 0: as many as will be booked, and some
@@ -64,13 +70,13 @@ class Scenario:
 
 
 def _step(text):
-    rate, _, seconds = str(text).partition("x")
+    rate, _, seconds = str(text).partition(" x ")
     try:
-        step = float(rate), float(seconds)
+        step = math.inf if rate.strip() == "max" else float(rate), float(seconds)
     except ValueError:
         step = -1, 0
-    if step[0] < 0 or step[1] <= 0:
-        raise Wrong(f"the step '{text}' is not of the form: 2000 x 60")
+    if not step[0] >= 0 or not 0 < step[1] < 86400:
+        raise Wrong(f"the step '{text}' is not of the form: 2000 x 60, or: max x 60")
     return step
 
 
@@ -94,6 +100,8 @@ def _traffic(name, given):
     if given.get("over", "http") not in ("http", "nats"):
         raise Wrong(f"traffic {name} goes over http or nats")
     given["steps"] = [_step(s) for s in given["steps"]]
+    if len(given["steps"]) > 1 and any(math.isinf(r) for r, _ in given["steps"]):
+        raise Wrong(f"traffic {name} asks as fast as it is answered: in one step")
     return Traffic(name=name, **given)
 
 
@@ -104,7 +112,7 @@ def read(path):
         given = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as why:
         raise Wrong(f"cannot be read: {str(why).splitlines()[0]}") from None
-    known = ("about", "front", "data", "settings", "traffic", "objectives")
+    known = ("about", "stack", "data", "settings", "traffic", "objectives")
     given = dict(_known("the file", given, known))
     data = _known("data", given.pop("data", {}), ("doctors", "patients", "slots", "minutes", "booked"))
     if not given.get("traffic") or not given.get("objectives"):

@@ -63,6 +63,11 @@ def test_an_objective_that_is_missed_makes_the_run_fail(little):
     assert [o["met"] for o in found["objectives"]] == [False] and found["verify"] == 0
 
 
+def test_who_asks_as_fast_as_he_is_answered_has_no_planned_rate(little):
+    done, found = little("patients.rate > 20", "steps: [max x 1]")
+    assert done.returncode == 0 and found["results"]["patients"]["closed_loop"], done.stdout
+
+
 def test_an_answer_that_was_not_expected_counts_against_the_objectives(little):
     done, found = little("patients.errors == 0", "expect: {book: [418]}")
     assert done.returncode == 1 and found["results"]["patients"]["errors"] == found["appointments"] > 0, done.stdout
@@ -72,6 +77,7 @@ def test_an_answer_that_was_not_expected_counts_against_the_objectives(little):
     ("patients.errors == 0", "conections: 3", "knows no 'conections'"),
     ("patients.errors == 0", "steps: [20]", "'20' is not of the form"),
     ("patients.errors == 0", "mix: {boking: 1}", "knows no 'boking'"),
+    ("patients.errors == 0", "steps: [max x 1, 5 x 1]", "in one step"),
     ("patients.errors", "", "'patients.errors' is no comparison"),
 ])
 def test_a_scenario_with_a_mistake_is_refused_before_anything_starts(little, objective, more, why):

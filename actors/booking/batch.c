@@ -96,10 +96,11 @@ static void names_of_drop(struct booking_keys *keys, const struct mail *m)
 	name_visit(keys, 0, ((const struct booking_drop_req *) m->command.req)->id);
 }
 
-/* What begins after it was asked for: all that begins after it is decided is among that. */
+/* What begins after it was asked for: all that begins after it is decided is among that.  The stream's
+ * clock is less than a day from the database's. */
 static void names_of_close(struct booking_keys *keys, const struct mail *m)
 {
-	name_span(keys, m->command.doctor_id, m->time, TIME_MAX);
+	name_span(keys, m->command.doctor_id, m->time - DAY, TIME_MAX);
 }
 
 static void names_of_book(struct booking_keys *keys, const struct mail *m)

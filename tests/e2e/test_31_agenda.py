@@ -291,6 +291,22 @@ def test_slots_of_one_batch_exchange_their_times(own):
     assert now == {slots[0]: c, slots[1]: a}
 
 
+def test_a_slot_that_moves_within_its_batch_is_refused_to_a_patient_who_is_busy_then(own):
+    doctor, slots = own.doctor_with_slots(1, days=6)
+    other, taken = own.doctor_with_slots(1, days=7)
+    patient, later = own.patient(), {"Prefer": "respond-async"}
+    assert book(own, patient, taken[0], other).status == 201
+    then = datetime.fromisoformat(own.get(f"/schedules/{taken[0]}", other).json["date_time_available"]) + timedelta(minutes=30)
+    own.stop("actor-booking")
+    try:
+        requests = [(doctor, put(own, f"/schedules/{slots[0]}", doctor, headers=later, date_time_available=then.isoformat())),
+                    (patient, book(own, patient, slots[0], doctor, headers=later))]
+        assert {r.status for _, r in requests} == {202}
+    finally:
+        own.start("actor-booking")
+    assert outcomes(own, requests) == [("done", None), ("rejected", "patient_busy")]
+
+
 def test_facts_tell_of_each_slot_where_it_stands_after_the_batch(own):
     doctor, slots = own.doctor_with_slots(3, days=5)
     patient = own.patient()

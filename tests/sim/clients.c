@@ -13,7 +13,7 @@ size_t nattempts;
 
 static struct wish wish[WISHES];
 static size_t nwishes, wanted_wishes, wanted_attempts;
-static int ndoctors, npatients;
+static int ndoctors, npatients, crowd;	/* crowd: the times that they ask for */
 static int64_t since;
 static bool erased[PATIENT + 8];	/* accounts */
 
@@ -41,7 +41,7 @@ static int64_t some_patient(void) { return PATIENT + (int64_t) draw((uint64_t) n
 /* On a grid, so that slots of several doctors are at one time, and some overlap. */
 static int64_t some_time(void)
 {
-	return wall() - (wall() - since) % MINUTE + 8 * SECOND + (int64_t) draw(12) * MINUTE + (chance(200) ? MINUTE / 2 : 0);
+	return wall() - (wall() - since) % MINUTE + 8 * SECOND + (int64_t) draw((uint64_t) crowd) * MINUTE + (chance(200) ? MINUTE / 2 : 0);
 }
 
 static const struct booking_slot *some_slot(void)
@@ -281,10 +281,10 @@ static void wish_close(struct wish *w)
 static const struct { void (*wishes)(struct wish *); int weight; } wish_table[] = {
 	{ wish_open,       15 },
 	{ wish_recur,       2 },
-	{ wish_edit,        8 },
+	{ wish_edit,       12 },
 	{ wish_drop,        5 },
 	{ wish_book,       40 },
-	{ wish_reschedule, 20 },
+	{ wish_reschedule, 25 },
 	{ wish_confirm,    15 },
 	{ wish_cancel,     12 },
 	{ wish_step,       12 },
@@ -395,7 +395,7 @@ void clients_step(void)
 		erase();
 	if (world.now >= world.quiet_at)
 		world.patience = 10 * MS;
-	world.at[T_CLIENTS] = chance(400) ? world.now : world.now + (int64_t) draw((uint64_t) world.patience);
+	world.at[T_CLIENTS] = chance(600) ? world.now : world.now + (int64_t) draw((uint64_t) world.patience);
 }
 
 bool clients_are_done(void)
@@ -413,7 +413,8 @@ void clients_begin(void)
 	memset(erased, 0, sizeof erased);
 	nwishes = nattempts = 0;
 	since = wall();
-	ndoctors = 1 + (int) draw(4);
+	ndoctors = 1 + (int) draw(6);
+	crowd = (int[]) { 5, 12, 24 }[draw(3)];
 	npatients = 1 + (int) draw(5);
 	wanted_wishes = 10 + draw(70);
 	wanted_attempts = wanted_wishes + draw(wanted_wishes) + 1;

@@ -175,7 +175,7 @@ static int number_of(const struct db *s)
 
 static void run_soon(const struct db *s)
 {
-	world.at[T_SESSION + number_of(s)] = soon();
+	world.at[T_SESSION + number_of(s)] = soon() + (int64_t) draw((uint64_t) world.slowness);
 }
 
 static void release(struct db *s)
@@ -822,7 +822,10 @@ static void run_next(struct db *s)
 		q->sqlstate = "";
 	} else if (!run_statement(s, q)) {
 		/* Until what it waits for is free, or there. */
-		world.at[T_SESSION + number_of(s)] = s->waits_for != NULL || s->hangs ? NEVER : soon();
+		if (s->waits_for != NULL || s->hangs)
+			world.at[T_SESSION + number_of(s)] = NEVER;
+		else
+			run_soon(s);
 		return;
 	}
 	trace("session %d: %s%s %s", s->pid, query_text[q->query].name, s->skips ? " is skipped" :

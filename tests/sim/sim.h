@@ -38,6 +38,7 @@ extern struct world {
 	int64_t quiet_at;		/* from then on nothing breaks any more */
 	int     nowners;
 	int64_t patience;		/* how far apart, in microseconds, things usually happen */
+	int64_t slowness;		/* what a statement takes, in microseconds, beside the usual */
 	int     unreliable;		/* per mille: statements that fail for no reason of theirs */
 	int     poisonous;		/* per mille of commands */
 } world;

@@ -8,7 +8,7 @@ enum { QUEUE = 512, HELD = 2 * QUEUE };
 struct message message[MESSAGES];	/* all that was ever stored, in that order */
 size_t nmessages;
 
-static struct { bool exists; int64_t created, last_seq, last_time; } stream;
+static struct { bool exists; int64_t created, last_seq, last_time, skew; } stream;
 
 struct bus { int owner; int64_t away_until; };
 static struct bus bus[OWNERS];
@@ -39,12 +39,18 @@ static bool is_there(const struct message *m)
 	return stream.exists && m->created == stream.created && m->fate == STAYS;
 }
 
+static int64_t now(void)
+{
+	return wall() + stream.skew;
+}
+
 void stream_begin(void)
 {
 	memset(readers, 0, sizeof readers);
 	nmessages = 0;
 	stream.exists = true;
-	stream.created = stream.last_time = wall();
+	stream.skew = chance(300) ? ((int64_t) draw(600) - 300) * SECOND : 0;
+	stream.created = stream.last_time = now();
 	stream.last_seq = 0;
 	for (int i = 0; i < OWNERS; i++)
 		bus[i] = (struct bus) { .owner = i };
@@ -59,7 +65,7 @@ int stream_store(const struct message *m)
 	if (nmessages == MESSAGES)
 		abort();
 	*as = *m;
-	stream.last_time = wall() > stream.last_time ? wall() : stream.last_time + 1;
+	stream.last_time = now() > stream.last_time ? now() : stream.last_time + 1;
 	as->created = stream.created;
 	as->seq = ++stream.last_seq;
 	as->time = stream.last_time;
@@ -98,7 +104,7 @@ void stream_recreate(void)
 {
 	lose_from(0);
 	stream.exists = chance(500);
-	stream.created = stream.last_time = wall();
+	stream.created = stream.last_time = now();
 	stream.last_seq = 0;
 	break_all();
 }
@@ -178,7 +184,7 @@ err_t stream_ensure(struct ctx *c, struct bus *b)
 	TRY(ask(c, b));
 	if (!stream.exists) {
 		stream.exists = true;
-		stream.created = stream.last_time = wall();
+		stream.created = stream.last_time = now();
 	}
 	return OK;
 }

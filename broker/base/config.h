@@ -46,7 +46,7 @@ enum config_role {
 	X(WORKERS,                INT,    C_ACTOR,                   "4", 1, 256, "threads of each pool, a database session each") \
 	X(STREAM_REPLICAS,        INT,    C_ACTOR,                   "1", 1, 5, "replicas of each stream") \
 	X(BOOKING_MAX_BYTES,      INT,    C_ACTOR,                   "1073741824", 1048576, INT64_C(1) << 50, "size of the stream BOOKING; a full one answers 503") \
-	X(BOOKING_KEEP_S,         INT,    C_ACTOR,                   "259200", 1, 31536000, "seconds that a decided command stays in the stream BOOKING") \
+	X(BOOKING_KEEP_S,         INT,    C_ACTOR,                   "259200", 1, 31536000, "seconds that a decided command stays in the stream BOOKING, while there is room") \
 	X(LIMIT_REGISTRATIONS,    INT,    C_GATEWAY,                 "60", 1, 1000000000, "POST /users of one address in a minute") \
 	X(LIMIT_LOGINS,           INT,    C_GATEWAY,                 "120", 1, 1000000000, "POST /users/login and /users/token of one address in a minute") \
 	X(LIMIT_REQUESTS,         INT,    C_GATEWAY,                 "600000", 1, 1000000000, "requests of one address in a minute") \

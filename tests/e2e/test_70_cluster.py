@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -182,6 +183,33 @@ def test_the_leader_of_the_mailboxes_may_be_killed(cluster):
         cluster.start(leader)
         patients.go_on(10)
     judge(cluster, patients)
+
+
+def test_without_a_majority_of_the_brokers_reads_go_on_or_are_refused_and_nothing_accepted_is_missing(cluster):
+    """Two of three are gone: no stream has a leader.  Each answer comes within its deadline, and all processes live."""
+    doctor, slots = cluster.doctor_with_slots(4)
+    patient, key = cluster.patient(), str(uuid.uuid4())
+    assert cluster.post("/appointments", patient, schedule_id=slots[0], doctor_id=doctor.id).status == 201
+    gone = ("nats-2", "nats-3")
+    for name in gone:
+        cluster.kill(name)
+    told = []
+    try:
+        for prefer in ("wait=1", "wait=1", "respond-async"):
+            begun = time.monotonic()
+            answer = cluster.post("/appointments", patient, key=key, headers={"Prefer": prefer}, schedule_id=slots[1], doctor_id=doctor.id)
+            told.append((answer.status, answer.code, time.monotonic() - begun))
+            assert (answer.status, answer.code) in ((504, "outcome_unknown"), (503, "unavailable")), answer
+        assert max(seconds for *_, seconds in told) < 15, told
+        assert {cluster.admin(name, "/livez")[0] for name in ("gateway", "gateway-2", "actor-booking", "actor-users")} == {200}
+        wait_until(lambda: cluster.get("/appointments", patient).status == 200, 15, "a read needs no stream")
+    finally:
+        for name in gone:
+            cluster.start(name)
+    answer = wait_until(lambda: (a := cluster.post("/appointments", patient, key=key, headers={"Prefer": "wait=5"}, schedule_id=slots[1],
+                                                   doctor_id=doctor.id)).status == 201 and a, 40, "the key tells")
+    assert cluster.sql("SELECT id FROM agenda.appointment WHERE slot_id = %s", slots[1]) == [(answer.json["id"],)]
+    wait_until(lambda: " 0 pending" in cluster.verify(), 10, "nothing is pending")
 
 
 def test_a_gateway_may_be_killed(cluster):

@@ -5,7 +5,9 @@ until the load goes on: that is the point.
 """
 import contextlib
 import os
+import random
 import signal
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -16,6 +18,7 @@ import psycopg2
 import grounds
 from grounds import NATS, TEST_BIN
 from load import partition_of
+from growth import Sampler
 from natsclient import ApiError, Timeout
 from stack import BIN, wait_until
 
@@ -326,6 +329,95 @@ def commits_alone(stack, load):
 
 
 def cancelled(stack, load):
+    """Statements of the booking workers, once each batch that waits for its cursors."""
+    load.mark()
+    for _ in range(6):
+        with contextlib.closing(psycopg2.connect(stack.env["DATABASE_URL"])) as other:
+            other.cursor().execute("SELECT FROM agenda.cursor FOR UPDATE")
+            wait_until(lambda: stack.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                         " AND usename = 'healthmed_booking'"), 5, "a worker waits")
+        load.go_on(2)
+
+
+# ---- the table ----
+
+def lead(stack, name):
+    """Has that server lead the stream of the mailboxes."""
+    def led():
+        if leader(stack) == name:
+            return True
+        with contextlib.suppress(ApiError, Timeout), stack.nats() as nats:
+            nats.js("STREAM.LEADER.STEPDOWN.BOOKING")
+        time.sleep(0.5)                         # the others vote
+        return False
+    wait_until(led, 60, f"{name} leads")
+
+
+def cut_off(command, mend):
+    """The leader, by what these commands of `ip` do to its network."""
+    def fault(stack, load):
+        words = {"network": stack.network, "cable": stack.cable, "here": stack.here}
+        lead(stack, "nats-3")
+        load.go_on(5)
+        load.mark()
+        grounds.run("ip", *command.format(**words).split())
+        load.go_on()
+        grounds.run("ip", *mend.format(**words).split())
+        load.go_on()
+        lead(stack, "nats-3")
+        load.go_on()
+    return fault
+
+
+def disk_full(stack, load):
+    """Nothing more can be written, for a while; whoever was hurt is restarted when there is room again."""
+    ballast = stack.disk / "ballast"
+    with ballast.open("wb") as f:
+        try:
+            while True:
+                f.write(bytes(65536))
+        except OSError:
+            pass
+    refused = time.monotonic() + 8
+    wait_until(lambda: time.monotonic() > refused or not load.lanes_alive(2), 10)
+    ballast.unlink()
+    for name in NATS:
+        stack.stop(name)
+        stack.start(name)
+    load.mark()
+    load.go_on()
+
+
+def upgraded(stack, load):
+    """First the schema, then one process after the other."""
+    stack.healthmed("migrate")
+    load.go_on(10)
+    load.mark()
+    for name in components(stack):
+        if name.startswith(("actor", "gateway", "nats")):
+            stack.stop(name)
+            stack.start(name)
+            load.go_on(2)
+    load.go_on()
+
+
+def commits_alone(stack, load):
+    """A control: commits that no standby has are answered, and then the primary is lost."""
+    former = primary(stack)
+    as_root = ["psql", "-h", str((stack.run / "postgres").resolve()), "-p", "5432", "-U", "postgres", "-qAtX"]
+    for statement in ("ALTER SYSTEM SET synchronous_commit = local", "SELECT pg_reload_conf()"):
+        grounds.run(*as_root, "-c", statement)
+    for name in standbys(stack):
+        stack.kill(name)
+    load.go_on()
+    stack.kill(former)
+    for name in standbys(stack):
+        stack.start(name)
+    stack.promote(standbys(stack)[0])
+    load.go_on()
+
+
+def cancelled(stack, load):
     """Statements of the booking workers, while they wait for their cursors: each batch, again and again."""
     load.mark()
     seen, other = set(), psycopg2.connect(stack.env["DATABASE_URL"])
@@ -522,6 +614,23 @@ def statements_cancelled(stack, load):
         load.go_on(1)
 
 
+def storm(stack, load):
+    """A fault every twenty seconds, drawn by chance, for ten minutes."""
+    rnd, began = random.Random(), time.monotonic()
+    seconds, every = int(os.environ.get("STORM_SECONDS", "600")), 20
+    gales = [killed(name) for name in components(stack) if name.startswith(("gateway", "actor", "proxy", "redis", "nats"))]
+    gales += [standby_killed, primary_killed, leader_frozen, cancelled]
+    with Sampler(stack) as sampler:
+        for n in range(seconds // every):
+            rnd.choice(gales)(stack, load)
+            left = began + (n + 1) * every - time.monotonic()
+            load.go_on(2)
+            load.stopped.wait(max(0, left))
+            print(f"    {n + 1} of {seconds // every} faults, {len(load.journal)} wishes", file=sys.stderr, flush=True)
+    growing = sampler.report()
+    assert not growing, "grows: " + ", ".join(growing)
+
+
 # ---- the table ----
 
 class Row(NamedTuple):
@@ -565,6 +674,7 @@ SCENARIOS = [
         cut_off("-n {network} route add blackhole {here}/32", "-n {network} route del blackhole {here}/32"), ("root",), ground=grounds.apart),
     Row("disk-full", "the disk of the NATS servers is full", None, disk_full, ("root",), ground=grounds.small_disk),
     Row("upgrade", "the release before this one is replaced by this one", None, upgraded, ("history",), ground=grounds.former_release),
+    Row("storm", "a fault every twenty seconds, for ten minutes", None, storm, alone=True),
     Row("calm-alone", "nothing happens, on one server of each and a build for tests", 1, nothing, ground=grounds.mutant("none")),
     Row("control-commits", "commits are answered that no standby has", None, commits_alone, ground=grounds.cluster, caught=True, patience=10),
     *(Row(f"control-{rule}", f"without the rule {rule}", None, fault, ground=grounds.mutant(rule), caught=True, patience=8,

@@ -1,0 +1,68 @@
+"""Whether processes grow: resident memory and open files of each, sampled while something goes on, and their slopes.
+
+    with Sampler(stack) as sampler: ...
+    growing = sampler.report()      # prints a line a process; names those that are not flat
+
+A process is judged by its second minute and later: buffers, caches and pools have been filled by then.  It grows when
+the line through its samples rises faster than GROWTH allows, and all of its life together by more than a little.
+"""
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+EVERY, SETTLED, LONG = 2, 60, 150               # seconds: between samples, until they count, and to be judged
+PAGE = os.sysconf("SC_PAGE_SIZE")
+# What is more than noise, a minute: KiB of memory, files.  Servers keep what they were asked for in memory.
+GROWTH = {"ours": (256, 1), "server": (4096, 4)}
+SERVERS = ("postgres", "nats", "redis", "proxy")
+
+
+def slope(points):
+    """Of the straight line through them, by least squares, a minute."""
+    n = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return 60 * sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+class Sampler:
+    def __init__(self, stack):
+        self.stack, self.samples, self.end = stack, {}, threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.thread.join()
+
+    def _run(self):
+        while not self.end.wait(EVERY):
+            for file in (self.stack.run / "pids").glob("*.pid"):
+                try:
+                    pid = int(file.read_text())
+                    memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE // 1024
+                    files = len(os.listdir(f"/proc/{pid}/fd"))
+                except (OSError, ValueError):
+                    continue                    # it has just been killed
+                self.samples.setdefault((file.stem, pid), []).append((time.monotonic(), memory, files))
+
+    def report(self):
+        growing = []
+        print(f"    {'process':<24} {'seconds':>7} {'KiB':>8} {'a minute':>8} {'files':>6} {'a minute':>8}", file=sys.stderr)
+        for (name, pid), samples in sorted(self.samples.items()):
+            began, ended = samples[0][0], samples[-1][0]
+            late = [s for s in samples if s[0] > began + SETTLED]
+            if ended - began < LONG:
+                continue
+            slopes = slope([(t, m) for t, m, _ in late]), slope([(t, f) for t, _, f in late])
+            most = GROWTH["server" if name.startswith(SERVERS) else "ours"]
+            grows = slopes[0] > most[0] or slopes[1] > most[1]
+            print(f"    {name:<24} {ended - began:>7.0f} {late[-1][1]:>8} {slopes[0]:>8.1f} {late[-1][2]:>6} {slopes[1]:>8.2f}"
+                  f"{'  GROWS' if grows else ''}", file=sys.stderr)
+            growing += [f"{name} by {slopes[0]:.0f} KiB and {slopes[1]:.1f} files a minute"] if grows else []
+        return growing

@@ -96,7 +96,7 @@ AS_TSAN     = CFLAGS='$(TSAN)' $(INSTRUMENTED)
 AS_MUTANTS  = CFLAGS='-O1 -g -DHEALTHMED_MUTANTS'
 FUZZ_B     ?= $B/asan
 REPLAY      = $(FUZZ:$B/%=$(FUZZ_B)/%)
-PYTESTS    ?= $(wildcard tests/integration tests/e2e)
+PYTESTS    ?= $(wildcard tests/integration tests/e2e tests/faults)
 RACES       = $(wildcard tests/e2e/test_[1456]0*.py tests/e2e/test_21*.py tests/e2e/test_55*.py)	# where many do something at once
 FUZZ_SECONDS ?= 60
 SEEDS       ?= 20000
@@ -109,9 +109,11 @@ programs: $B/healthmed $(UNIT) $(WITH) $(SIM) $(HISTORIES) $(LOAD) $(TABLES)
 replayers: $(FUZZ)
 test check:	## builds and runs every test on servers of its own; ends with one line
 	@echo building the tests && $(BUILD) -s programs && $(BUILD) -s B=$(FUZZ_B) $(AS_ASAN) replayers
+	@[ -z "$(findstring faults,$(PYTESTS))" ] || $(BUILD) -s B=$B/mutants $(AS_MUTANTS) $B/mutants/healthmed
 	@$(SANE) tests/run $(UNIT) $(HISTORIES) $(WITH) $(REPLAY) -- $(PYTESTS)
-asan:	## the same with AddressSanitizer and UBSan, in the tests and in the processes tested
-	@$(MAKE) --no-print-directory B=$B/asan FUZZ_B=$B/asan $(AS_ASAN) STACK_PATIENCE=90 test
+asan:	## the same with AddressSanitizer and UBSan, in the tests and in the processes tested; without faults
+	@$(MAKE) --no-print-directory B=$B/asan FUZZ_B=$B/asan $(AS_ASAN) STACK_PATIENCE=90 \
+		PYTESTS='$(filter-out %faults,$(PYTESTS))' test
 tsan:	## the tests of gateway and worker with ThreadSanitizer
 	@echo building with ThreadSanitizer && $(BUILD) -s B=$B/tsan $(AS_TSAN) programs
 	@HEALTHMED_BIN=$(abspath $B/tsan/healthmed) STACK_PATIENCE=90 $(SANE) \
@@ -121,7 +123,7 @@ mutants:	## switches off one rule of rule.h after the other: some test must fail
 	@B=$B/mutants HEALTHMED_BIN=$(abspath $B/mutants/healthmed) tests/mutants
 faults:	## breaks a cluster under load, a scenario after the other, and judges; SCENARIO=name, LIST=1
 	@./stack packages build run test
-	@echo building && $(BUILD) -s all && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) all
+	@echo building && $(BUILD) -s all && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) $B/mutants/healthmed
 	@HEALTHMED_TEST_BIN=$(abspath $B/mutants/healthmed) $(PYTHON) tests/faults/run.py $(if $(LIST),--list,$(SCENARIO))
 sim:	## runs SEEDS (20000) simulated histories of the mailbox with faults; SEED=n: that one, step by step
 	@$(BUILD) -s $(SIM)

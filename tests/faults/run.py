@@ -115,7 +115,7 @@ class Shared:
         with contextlib.redirect_stdout(io.StringIO()):     # a Stack that does not start shows all its logs
             return self._run(row)
 
-    def _run(self, row):
+    def _run(self, row, again=True):
         try:
             if row.ground is None:
                 self.stack = self.stack or cluster().__enter__()
@@ -126,6 +126,8 @@ class Shared:
                     stack.complaints = list     # of what is broken on purpose
                     result = judged(row, stack)
         except Exception as e:                  # the ground itself
+            if again and "in use" in str(e):    # somebody else took a port between choice and start
+                return self._run(row, again=False)
             result = Result(row)
             result.trouble = said(e)
         if result.wrong:

@@ -118,15 +118,21 @@ def standby_killed(stack, load):
     killed(standbys(stack)[0])(stack, load)
 
 
-def leader_frozen(stack, load):
-    pid = stack.pid(leader(stack))
-    load.mark()
-    os.kill(pid, signal.SIGSTOP)
-    try:
+def frozen(name):
+    def fault(stack, load):
+        pid = stack.pid(name)
+        load.mark()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            load.go_on()
+        finally:
+            os.kill(pid, signal.SIGCONT)
         load.go_on()
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    load.go_on()
+    return fault
+
+
+def leader_frozen(stack, load):
+    frozen(leader(stack))(stack, load)
 
 
 def owner_frozen(stack, load):
@@ -649,6 +655,7 @@ class Row(NamedTuple):
 SCENARIOS = [
     Row("calm", "nothing happens", 1, nothing),
     Row("gateway", "a gateway is killed", 1, killed("gateway"), brief=True),
+    Row("reader-frozen", "an actor of appointments freezes, and wakes", 10, frozen("actor-appointments")),
     Row("proxy", "a proxy is killed", 1, killed("proxy-2")),
     *(Row(f"actor-{d}", f"an actor of {d} is killed", 1, killed(f"actor-{d}"), brief=d == "appointments") for d in DOMAINS),
     Row("actor-booking", "an owner of mailboxes is killed", 2, killed("actor-booking"), brief=True),

@@ -290,7 +290,7 @@ class Stack:
 
     def healthmed(self, *arguments, check=True):
         """The command line with the environment of DIR/env; its output, or with check=False the process."""
-        done = subprocess.run([BIN, *map(str, arguments)], text=True, capture_output=True, check=False,
+        done = subprocess.run([self.env["HEALTHMED_BIN"], *map(str, arguments)], text=True, capture_output=True, check=False,
                               env={**_without_healthmed(), **self.env})
         assert not check or done.returncode == 0, f"healthmed {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}"
         return done.stdout if check else done

@@ -307,6 +307,7 @@ def disk_full(stack, load):
 
 def upgraded(stack, load):
     """First the schema, then one process after the other."""
+    stack.env["HEALTHMED_BIN"] = BIN
     stack.healthmed("migrate")
     load.go_on(10)
     load.mark()
@@ -396,6 +397,7 @@ def disk_full(stack, load):
 
 def upgraded(stack, load):
     """First the schema, then one process after the other."""
+    stack.env["HEALTHMED_BIN"] = BIN
     stack.healthmed("migrate")
     load.go_on(10)
     load.mark()
@@ -494,6 +496,7 @@ def disk_full(stack, load):
 
 def upgraded(stack, load):
     """First the schema, then one process after the other."""
+    stack.env["HEALTHMED_BIN"] = BIN
     stack.healthmed("migrate")
     load.go_on(10)
     load.mark()
@@ -586,6 +589,7 @@ def disk_full(stack, load):
 
 def upgraded(stack, load):
     """First the schema, then one process after the other."""
+    stack.env["HEALTHMED_BIN"] = BIN
     stack.healthmed("migrate")
     load.go_on(10)
     load.mark()

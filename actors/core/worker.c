@@ -25,7 +25,7 @@ enum {
 	FACT_ROOM = 1 << 20,		/* for a message of as many facts as facts.h allows */
 };
 enum { QUEUE = 16 };		/* passwords that wait to be checked */
-#define QUEUE_US (500 * MS)	/* and how long: whoever is not served by then is told so within a second */
+#define QUEUE_US (700 * MS)	/* and how long: whoever is not served by then is told so within a second */
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)
 #define BACKOFF_MAX (2 * SECOND)

@@ -9,7 +9,7 @@
 #include "tests/unit/test.h"
 
 #ifdef __SANITIZE_ADDRESS__
-enum { HISTORIES = 200 };	/* each start of an owner has it poison an arena of 64 MiB */
+enum { HISTORIES = 60 };	/* each start of an owner has it poison an arena of 64 MiB */
 #else
 enum { HISTORIES = 2000 };
 #endif
@@ -30,9 +30,18 @@ TEST(histories_with_faults_keep_every_promise)
 		hold(seed);
 }
 
+TEST(histories_that_once_broke_a_promise_hold)
+{
+	hold(147);	/* messages were purged whose outcome no standby had */
+	hold(184);	/* an agenda was closed while the stream's clock was ahead */
+	hold(416);	/* the stream had lost the remembered message, and nothing came after it */
+	hold(6258);	/* a slot was edited and granted in one batch, to a patient who was busy then */
+	hold(15983);	/* one of two owners gave up a place that was still there */
+}
+
 TEST(a_seed_is_a_history_to_the_last_step)
 {
-	for (uint64_t seed = 1; seed <= 20; seed++) {
+	for (uint64_t seed = 1; seed <= 5; seed++) {
 		hold(seed);
 
 		const uint64_t once = sim_print();

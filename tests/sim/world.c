@@ -344,11 +344,9 @@ static void freeze_all(void)
 		world.quiet_at = until;
 }
 
-/* What was decided grows older than is kept.  What waits must not: nobody is away for that long. */
+/* What is there grows older than is kept; what waits, too. */
 static void pass_hours(void)
 {
-	if (judge_waiting() != NULL)
-		return;
 	trace("two hours pass");
 	world.now += 7200 * SECOND;
 	world.quiet_at += 7200 * SECOND;

@@ -24,7 +24,7 @@ enum {
 	ARENA = 1 << 20, SUBJECT = 128,
 	FACT_ROOM = 1 << 20,		/* for a message of as many facts as facts.h allows */
 };
-enum { QUEUE = 16 };		/* passwords that wait to be checked */
+enum { QUEUE = 64 };		/* passwords that wait to be checked */
 #define QUEUE_US (700 * MS)	/* and how long: whoever is not served by then is told so within a second */
 #define IDLE_US  SECOND			/* after so long without a request the session is tried */
 #define DRAIN_US (50 * MS)

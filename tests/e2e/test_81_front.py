@@ -67,7 +67,7 @@ def test_reads_pass_by_while_changes_wait_for_a_mailbox_that_stands_still(front,
 
 
 def test_a_storm_of_logins_is_refused_in_part_and_the_others_are_served_meanwhile(front, seeded):
-    """A queue of sixteen and whoever is being served: of two hundred at once most are told to come later."""
+    """A queue of 64, in which nobody waits for long: of two hundred at once most are told to come later."""
     token = seeded["tokens"][0]
     logins = load(front, seeded, "--mix", "login", "--connections", "200", "--count", "2000", "--expect", "login:200:429")
     served = 0

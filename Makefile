@@ -140,11 +140,11 @@ fuzz:	## lets clang's fuzzer run on each parser, FUZZ_SECONDS (60) each
 bench:	## the benchmark: durable bookings over HTTP against the usual way in SQL
 	@$(BUILD) -s all
 	@loadtest/bench
-SCENARIO ?= steady double ramp hot-doctor login-storm
+SHOWN       = steady double ramp hot-doctor login-storm
 loadtest:	## load tests with their reports: SCENARIO="steady ramp"; LIST=1 says which there are; FRONT=1: behind the proxies
 	@./stack packages build run cluster
 	@$(BUILD) -s all
-	@loadtest/run $(if $(LIST),--list,$(if $(FRONT),--front) $(SCENARIO))
+	@loadtest/run $(if $(LIST),--list,$(if $(FRONT),--front) $(or $(SCENARIO),$(SHOWN)))
 lint:	## the rules of the house, cppcheck and shellcheck
 	@tests/lint/run
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \

@@ -330,7 +330,7 @@ class Load:
         self._slots()
         self._visit()
         self.users = [p.id for people in self.people.values() for p in people]
-        self.done_before = self.done()
+        self.done_before, self.letters_before, self.poisoned = self.done(), self.letters(), 0
         self.clients = self._clients()
 
     def _people(self):
@@ -418,6 +418,10 @@ class Load:
         """How many requests of each were done, says the database."""
         return Counter(dict(self.stack.sql("SELECT user_id, count(*) FROM agenda.request WHERE status IN ('booked', 'done')"
                                            " AND user_id = ANY (%s) GROUP BY user_id", self.users)))
+
+    def letters(self):
+        """How many commands the database refused to store."""
+        return self.stack.sql("SELECT count(*) FROM agenda.dead_letter WHERE code = 'not storable'")[0][0]
 
     # ---- what scenarios need ----
 

@@ -76,6 +76,7 @@ def judge(load):
     _appointments(v, load, lives)
     _slots(v, load, changes)
     _counts(v, load, changes)
+    _letters(v, load)
     _overlaps(v, load)
     _grants(v, holds)
     _refusals(v, load, changes, holds)
@@ -189,6 +190,13 @@ def _counts(v, load, changes):
     told = Counter(w.who.id for w in changes if w.granted)
     v.lost += [f"user {user} was told more than was done, by {n}" for user, n in (told - done).items()]
     v.doubled += [f"for user {user} more was done than told, by {n}" for user, n in (done - told).items()]
+
+
+def _letters(v, load):
+    """Nothing was taken for poison but what was: whoever asks again would not notice."""
+    more = load.letters() - load.letters_before - load.poisoned
+    if more:
+        v.order.append(f"{more} commands were set aside as not storable")
 
 
 def _overlaps(v, load):

@@ -159,11 +159,11 @@ def _appointments(v, load, lives):
     there = {id: row for id, *row in load.stack.sql(
         "SELECT id, status::text, slot_id, doctor_id, patient_id FROM agenda.appointment WHERE patient_id = ANY (%s)", load.users)}
     for id, wishes in lives.items():
-        if id not in there:
-            continue                            # told already: what it held is not there
+        placed = [w for w in wishes if w.verb in ("book", "reschedule")][-1:]
+        if id not in there or not placed:
+            continue                            # said already: what it held is not there, or was told to nobody
         status, *place = there[id]
-        last, ended = wishes[-1], [w for w in wishes if w.verb in ("cancel", "decline")]
-        placed = [w for w in wishes if w.verb in ("book", "reschedule")][-1]
+        (placed,), last, ended = placed, wishes[-1], [w for w in wishes if w.verb in ("cancel", "decline")]
         if ended and status != "cancelled":
             v.lost.append(f"appointment {id} is {status} after {ended[0]}")
         elif not ended and status == "cancelled":

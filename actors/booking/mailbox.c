@@ -31,7 +31,8 @@ enum {
 	QUIET_MS     = 20,		/* then the last of it is told */
 	CALL_MS      = 2000,		/* for the stream's administration */
 	START_MS     = 600,		/* for the start of one partition: the others wait meanwhile */
-	EXPECT_MS    = 2000,		/* for the remembered message to come */
+	EXPECT_MS    = 2000,		/* for the remembered message to come, or the next one */
+	LOOK_MS      = 300,		/* for the stream to say whether there is a next one */
 	PURGE_S      = 3600,
 	LOOK_S       = 10,		/* between two looks at how full the stream is */
 	PURGE_MS     = 1000,		/* for a purge: the session must not idle away meanwhile */
@@ -45,7 +46,8 @@ struct part {
 		PART_EXPECTS,		/* the first message must be the remembered one */
 		PART_READS,
 	} state;
-	int64_t start_at;		/* of clock_mono(): when it is to start, or has started */
+	int64_t start_at;		/* of clock_mono() */
+	int64_t heard_at, missed;	/* when a message came last, and the sequence that did not come since */
 	int64_t told, told_at;		/* the progress that was last published, and when */
 	int64_t purged_at;
 	int64_t waiting;		/* behind the last message read */
@@ -217,7 +219,8 @@ static err_t start_part(struct mailbox *m, int p)
 		return e.code ? e : refuse(c, ERR_unavailable, "the stream was made anew meanwhile");
 	}
 	part->state = expects ? PART_EXPECTS : PART_READS;
-	part->start_at = clock_mono();
+	part->heard_at = clock_mono();
+	part->missed = 0;
 	m->untold = true;
 	return OK;
 }
@@ -239,6 +242,7 @@ static void take_message(struct mailbox *m, const struct read *r)
 {
 	struct part *part = &m->part[r->part];
 
+	part->heard_at = clock_mono();
 	if (part->state == PART_READS) {
 		part->waiting = r->waiting;
 		m->mail[m->nmail++] = (struct mail) { .partition = r->part, .seq = r->seq,
@@ -531,14 +535,41 @@ static bool balance(struct mailbox *m)
 	return true;
 }
 
-/* A server whose files are damaged may have nothing to send, and not know it.  The reader's next place is
- * with any of the servers that have the stream. */
-static void miss_remembered(struct mailbox *m)
+/* The next message of a partition, as the stream has it; 0: it has none, or does not say. */
+static int64_t next_of(struct mailbox *m, int p)
 {
-	for (int p = 0; p < PARTITIONS; p++)
-		if (m->part[p].state == PART_EXPECTS &&
-		    clock_mono() - m->part[p].start_at > EXPECT_MS * MS)
-			read_anew(m, p, "nothing comes");
+	char filter[PARTITION_SUBJECT];
+	struct stream_msg msg;
+
+	partition_filter(p, filter);
+	if (stream_get(bounded_ctx(m, LOOK_MS), m->bus, STREAM_BOOKING, m->place[p].last_seq + 1, filter, &msg).code)
+		return 0;
+	bus_free(msg.msg);
+	return msg.seq;
+}
+
+/* A server whose files are damaged may send nothing, and not know it; the reader's next place is with any of
+ * those that have the stream.  Of the partitions that are silent one a round is looked after. */
+static void miss_messages(struct mailbox *m)
+{
+	const int64_t now = clock_mono();
+
+	for (int p = 0; p < PARTITIONS; p++) {
+		struct part *part = &m->part[p];
+
+		if (part->state == PART_STOPPED || now - part->heard_at < EXPECT_MS * MS)
+			continue;
+		part->heard_at = now;
+		if (part->state == PART_READS) {
+			const int64_t missed = part->missed;
+
+			part->missed = next_of(m, p);
+			if (part->missed == 0 || part->missed != missed)
+				return;		/* none, or it may be on its way */
+		}
+		read_anew(m, p, "nothing comes");
+		return;
+	}
 }
 
 /* One at a time is tried again: each may take a while, in which the session must be kept and those
@@ -663,7 +694,7 @@ void mailbox_run(struct mailbox *m)
 		}
 		if (!balance(m))
 			continue;
-		miss_remembered(m);
+		miss_messages(m);
 		start_parts(m);
 		if (m->owner.db == NULL)
 			continue;

@@ -2,14 +2,17 @@
  * pdf.h - whether bytes are one PDF and nothing else, as far as the bytes themselves tell.
  *
  * A pure check over a stream, a byte at a time, so that where the pieces end does not matter.  It
- * begins with %PDF- and ends with %%EOF; behind that stands nothing but white space, behind an earlier
- * one what an update of a PDF begins with, and no end of a ZIP is where those who look for one from behind would find it.  It refuses the names by which a
- * document runs or carries something: JavaScript, JS with a value, Launch, EmbeddedFile(s), also
- * when they are written with #xx.
+ * begins with %PDF- and ends with %%EOF.  Behind the first %%EOF stands only what an update of a PDF is
+ * made of: objects, tables, trailers and comments, or a linearised document, whose first page ends so;
+ * behind the last one nothing but white space.  No end of a ZIP is where those who look for one from
+ * behind would find it, nor anywhere behind the first %%EOF.  It refuses the names by which a document
+ * runs or carries something: JavaScript, JS with a value, Launch, EmbeddedFile(s), also when they are
+ * written with #xx.
  *
- * What it cannot see: objects within compressed streams, whatever is encrypted, and what a bug of a
- * reader makes of a picture or a font.  It is no scanner for viruses.  By chance a compressed
- * stream of random bytes looks like /JS and a value once in some 1 GiB.
+ * What it cannot see: what an object really holds, objects within compressed streams, whatever is
+ * encrypted, and what a bug of a reader makes of a picture or a font.  It is no scanner for viruses.  By
+ * chance a compressed stream of random bytes looks like /JS and a value once in some 1 GiB, and like the
+ * end of a ZIP once in 4 GiB.
  */
 #ifndef ACTORS_FILES_PDF_H
 #define ACTORS_FILES_PDF_H
@@ -17,7 +20,8 @@
 #include <stdint.h>
 #include "broker/base/str.h"
 
-enum { PDF_NAME = 16 };
+enum { PDF_NAME = 16, PDF_WORD = 10 };
+enum pdf_tail { PDF_OUTSIDE, PDF_OBJECT, PDF_GENERATION, PDF_WITHIN, PDF_XREF, PDF_START };
 
 struct pdf {
 	int64_t     n;			/* bytes so far */
@@ -30,6 +34,10 @@ struct pdf {
 	char        name[PDF_NAME];	/* as far as it could be one that is refused */
 	size_t      name_n;
 	char        digit;		/* the first one of an escape */
+	enum pdf_tail tail;		/* behind the first %%EOF: behind which words */
+	bool        remark;		/* in a comment there */
+	char        word[PDF_WORD];	/* of the word there, what was read */
+	size_t      word_n;
 };
 
 /* Begins with a struct that is zero. */

@@ -1,6 +1,7 @@
 """Exams through HTTP: uploads and what is refused, who may read until when, links, and what lies in the stores."""
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import secrets
 import socket
 import subprocess
 import time
+import zipfile
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, urlsplit
 
@@ -25,6 +27,21 @@ def pdf(size=2000, inside=b""):
     head, tail = b"%PDF-1.7\n" + inside, b"\n%%EOF\n"
     filler = secrets.token_bytes(size - len(head) - len(tail)).replace(b"/", b"_")      # no name by chance
     return head + filler + tail
+
+
+def zipped():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("run.txt", "a second file")
+    return out.getvalue()
+
+
+def updated(first=b"", end=b"\n"):
+    """A PDF of two pages' writing: linearised (the first part ends at its own %%EOF), then updated and saved once more."""
+    stream = lambda n: b"%d 0 obj\n<< /Length 3000 >>\nstream\n" % n + secrets.token_bytes(3000).replace(b"/", b"_") + b"\nendstream\nendobj\n"     # noqa: E731
+    table = lambda n, at: b"xref\n%d 1\n0000000015 00000 n \ntrailer\n<< /Size 9 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (n, at)    # noqa: E731
+    return b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n" + first + stream(4) + table(4, 0) + end + stream(1) + stream(2) + table(0, 60) + end + \
+        stream(7) + table(7, 9000) + end
 
 
 def form(data, name="exam.pdf", kind="application/pdf", field="file", boundary="xXx"):
@@ -118,13 +135,19 @@ def test_a_file_of_every_length_around_a_chunk_is_whole(stack):
     (b"PK\3\4" + pdf(), "must be a PDF"),
     (pdf() + b"PK\3\4 and more", "must be a PDF and nothing after it"),
     (pdf()[:-7] + b"PK\5\6" + b"\0" * 18 + b"\n%%EOF\n", "must be a PDF and no ZIP in it"),
+    (pdf() + b"1 " + zipped() + b" " * 65_600 + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    (pdf() + b"1 0 obj\n" + zipped() + b" " * 70_000 + b"\nendobj\n%%EOF\n", "must be a PDF and no ZIP in it"),
+    (pdf() + b"7z\xbc\xaf\x27\x1c\0\4" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    (pdf() + b"1\nMZ\x90\0" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    (pdf() + b"%!PS-Adobe-3.0" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
     (b"%PDF-1.7\n" + b"x" * 70_000, "must be a whole PDF: it does not end with %%EOF"),
     (pdf(inside=b"<</S/JavaScript/JS(app.alert(1))>>"), "must be a PDF without scripts"),
     (pdf(inside=b"<</S/J#61vaScr#69pt>>"), "must be a PDF without scripts"),
     (pdf(inside=b"/Launch "), "must be a PDF that starts no program"),
     (pdf(inside=b"/EmbeddedFile "), "must be a PDF without files in it"),
     (pdf(65536 - 5)[:-7] + b"_" * 7 + b"/Launch " + pdf(), "must be a PDF that starts no program"),     # across two chunks
-], ids=["photo", "zip before", "zip after", "zip within", "cut off", "script", "escaped script", "program", "file", "two chunks"])
+], ids=["photo", "zip before", "zip after", "zip within", "zip far within", "zip in an update", "7z after",
+        "program after", "PostScript after", "cut off", "script", "escaped script", "program", "file", "two chunks"])
 def test_what_is_no_plain_pdf_is_refused_and_nothing_of_it_stays(stack, data, why):
     patient = stack.patient()
     answer = upload(stack, patient, data)
@@ -132,6 +155,13 @@ def test_what_is_no_plain_pdf_is_refused_and_nothing_of_it_stays(stack, data, wh
     assert [(e["field"], e["message"]) for e in answer.json["errors"]] == [("file", why)]
     assert stack.get("/files", patient).json == []
     wait_until(lambda: stack.sql("SELECT count(*) FROM clinical.file WHERE patient_id = %s", patient.id) == [(0,)], 15, "it is swept")
+
+
+def test_a_document_that_is_linearised_and_was_saved_again_is_taken_whole(stack):
+    patient = stack.patient()
+    for data in (updated(), updated(end=b"\r\n"), updated(first=b"9 0 obj\nstream\n" + zipped() + b"\0" * 140_000 + b"\nendstream\nendobj\n")):
+        answer = upload(stack, patient, data)
+        assert (answer.status, answer.json["size"]) == (201, len(data)), answer
 
 
 @pytest.mark.parametrize("how, code", [

@@ -2,6 +2,9 @@
  * export.c - all that the house keeps about its caller, as one JSON document (LGPD, article 18): what the
  * users domain says of the account, and every list of one's own, page after page.
  *
+ * A list whose order can change meanwhile is asked for in a steady one: what moves is neither left out nor
+ * told twice.
+ *
  * Must not know a field of what it copies, nor hold more of it than a page: what is too long for one piece
  * goes out while the rest is asked for.  When that fails, the document has no end, and is none.
  */
@@ -80,6 +83,7 @@ static err_t turn(struct job *j, struct place *at, void **page)
 	const struct call *k = &call[at->list];
 	const struct field *next = field_named(k->rep, "next", K_TEXT);
 	const struct field *cursor = field_named(k->req, "cursor", K_TEXT);
+	const struct field *steady = field_named(k->req, "steady", K_BOOL);
 	void *q = arena_alloc(j->c->mem, k->req->size);
 
 	if (q == NULL)
@@ -90,6 +94,10 @@ static err_t turn(struct job *j, struct place *at, void **page)
 	if (at->more) {
 		*(struct str *) ((char *) q + cursor->off) = str_of(at->cursor);
 		((struct set *) q)->has |= UINT64_C(1) << (cursor - k->req->fields);
+	}
+	if (steady != NULL) {
+		*(bool *) ((char *) q + steady->off) = true;
+		((struct set *) q)->has |= UINT64_C(1) << (steady - k->req->fields);
 	}
 	j->c->deadline = clock_mono() + READ_DEADLINE;
 	TRY(ask(j, k, q, NULL, page));

@@ -121,6 +121,13 @@ static err_t appointments_calendar(struct ctx *c, const struct appointments_cale
 	return OK;
 }
 
+static enum query list_of(const struct ctx *c, bool steady)
+{
+	if (c->role == ROLE_DOCTOR)
+		return steady ? Q_appointments_steady_of_doctor : Q_appointments_of_doctor;
+	return steady ? Q_appointments_steady_of_patient : Q_appointments_of_patient;
+}
+
 static err_t appointments_list(struct ctx *c, const struct appointments_list_req *q,
 			       struct appointments_page *a)
 {
@@ -138,8 +145,7 @@ static err_t appointments_list(struct ctx *c, const struct appointments_list_req
 		SET(&span, status, q->status);
 	if (span.from > span.to)
 		return fault(c, ERR_invalid, "to", "is before from");
-	TRY(db_list(c, c->role == ROLE_DOCTOR ? Q_appointments_of_doctor : Q_appointments_of_patient,
-		    &span, &a->items.items, &a->items.n));
+	TRY(db_list(c, list_of(c, q->has.steady), &span, &a->items.items, &a->items.n));
 	a->has.items = 1;
 	a->null.next = !page_cut(&page, &a->items.n);
 	if (a->null.next)
@@ -148,7 +154,7 @@ static err_t appointments_list(struct ctx *c, const struct appointments_list_req
 	const struct appointments_appointment *last = &a->items.items[a->items.n - 1];
 
 	a->has.next = 1;
-	return page_after(c, last->date_time, last->id, &a->next);
+	return page_after(c, q->has.steady ? 0 : last->date_time, last->id, &a->next);
 }
 
 static err_t appointments_requests(struct ctx *c, const struct appointments_requests_req *q,

@@ -88,7 +88,7 @@ static err_t read_page(struct ctx *c, enum query q, const struct schedules_span 
 	const struct schedules_slot *last = &a->items.items[a->items.n - 1];
 
 	a->has.next = 1;
-	return page_after(c, last->date_time_available, last->id, &a->next);
+	return page_after(c, q == Q_schedules_steady ? 0 : last->date_time_available, last->id, &a->next);
 }
 
 static err_t schedules_get(struct ctx *c, const struct schedules_get_req *q, struct schedules_slot *a)
@@ -111,7 +111,7 @@ static err_t schedules_list(struct ctx *c, const struct schedules_list_req *q,
 		SET(&span, active, q->active);
 	if (q->has.booked)
 		SET(&span, booked, q->booked);
-	return read_page(c, Q_schedules_list, &span, &page, a);
+	return read_page(c, q->has.steady ? Q_schedules_steady : Q_schedules_list, &span, &page, a);
 }
 
 /* What is kept may have begun since. */

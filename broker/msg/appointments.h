@@ -41,7 +41,8 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 	F(T,   QUERY, TIME, from,             OPT, 0, TIME_MAX,  -)               \
 	F(T,   QUERY, TIME, to,               OPT, 0, TIME_MAX,  -)               \
 	F(T,   QUERY, INT,  limit,            OPT, 1, 100,       -)               \
-	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)
+	F(T,   QUERY, TEXT, cursor,           OPT, 1, 64,        -)               \
+	F(T,   OURS,  BOOL, steady,           OPT, 0, 0,         -)  /* by id, which stays */
 /* Requests of one's own that were decided; for the export. */
 #define APPOINTMENTS_DECIDED(F, T)                                                \
 	F(T,   BODY,  ENUM, status,           REQ, 0, 0, request_status)          \

@@ -22,7 +22,8 @@
 	F(T,   QUERY, BOOL, active,              OPT, 0, 0,         -)      \
 	F(T,   QUERY, BOOL, booked,              OPT, 0, 0,         -)      \
 	F(T,   QUERY, INT,  limit,               OPT, 1, 100,       -)      \
-	F(T,   QUERY, TEXT, cursor,              OPT, 1, 64,        -)
+	F(T,   QUERY, TEXT, cursor,              OPT, 1, 64,        -)      \
+	F(T,   OURS,  BOOL, steady,              OPT, 0, 0,         -)  /* by id, which stays */
 #define SCHEDULES_GET_REQ(F, T)                                             \
 	F(T,   PATH,  INT,  id,                  REQ, 1, INT64_MAX, -)
 #define SCHEDULES_FREE_REQ(F, T)                                            \

@@ -33,6 +33,22 @@ SELECT id, doctor_id, starts AS date_time_available,
  ORDER BY starts, id
  LIMIT :rows;
 
+-- name: schedules_steady
+-- in: schedules_span
+-- out: schedules_slot
+-- The same in an order that no change touches, for the export.
+SELECT id, doctor_id, starts AS date_time_available,
+       (extract(epoch FROM ends - starts) / 60)::bigint AS duration_minutes,
+       active, booked, created_at, updated_at
+  FROM (SELECT s.*, (SELECT true FROM agenda.appointment AS p
+                      WHERE p.slot_id = s.id
+                        AND p.status IN ('waiting_for_confirmation', 'confirmed', 'in_progress')
+                    ) IS NOT NULL AS booked
+          FROM agenda.slot AS s
+         WHERE s.doctor_id = :doctor_id AND s.id > :after_id) AS own
+ ORDER BY id
+ LIMIT :rows;
+
 -- name: schedules_free
 -- in: schedules_span
 -- out: schedules_slot

@@ -2,6 +2,7 @@
 import http.client
 import json
 import re
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -228,3 +229,37 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(stack):
         answer.close()
     wait_until(lambda: stack.metric("gateway", "http_waiting") == 0, 20, "nobody is waited for")
     assert exported(stack, patient)["account"]["id"] == patient.id
+
+
+def test_a_row_that_moves_while_the_document_is_written_is_in_it_once(stack):
+    """The last rows of the list become its first, again and again: no page stays what it was."""
+    doctor, patient = stack.doctor(), stack.patient()
+    stack.sql("""INSERT INTO agenda.slot (doctor_id, starts, ends, created_at, updated_at)
+                 SELECT %s, s, s + interval '15 minutes', now(), now()
+                   FROM generate_series('2031-01-01'::timestamptz, '2031-01-11', interval '15 minutes') AS s""", doctor.id)
+    stack.sql("""INSERT INTO agenda.appointment (id, slot_id, doctor_id, patient_id, starts, ends, status, created_at,
+                                                 updated_at, granted_seq, granted_batch)
+                 SELECT nextval('agenda.appointment_id'), id, doctor_id, %s, starts, ends, 'cancelled', now(), now(), 1, 1
+                   FROM agenda.slot WHERE doctor_id = %s""", patient.id, doctor.id)
+    ids = {name: {id for (id,) in stack.sql(f"SELECT id FROM agenda.{table} WHERE doctor_id = %s", doctor.id)}
+           for name, table in (("schedules", "slot"), ("appointments", "appointment"))}
+    assert {len(of) for of in ids.values()} == {961}
+    ended = threading.Event()
+
+    def move():
+        while not ended.is_set():
+            for table in ("slot", "appointment"):
+                stack.sql(f"""UPDATE agenda.{table} SET starts = starts - interval '11 days', ends = ends - interval '11 days'
+                               WHERE id IN (SELECT id FROM agenda.{table} WHERE doctor_id = %s
+                                             ORDER BY starts DESC LIMIT 300)""", doctor.id)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        for user in (doctor, patient, doctor, patient):
+            told = exported(stack, user)
+            for name in {"schedules", "appointments"} & set(told):
+                assert sorted(row["id"] for row in told[name]) == sorted(ids[name]), (user.role, name)
+    finally:
+        ended.set()
+        mover.join()

@@ -338,6 +338,9 @@ def at_once(count, call):
     return results
 
 
+LIKE_112233 = ["112233-MG ", " 112233-MG", "112233 -MG", "112233-MG\u00a0", "112233\u200b-MG", "112233\u2010MG"]
+
+
 def cpf():
     """A random document number with right check digits."""
     digits = [secrets.randbelow(10) for _ in range(9)]

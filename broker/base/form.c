@@ -60,6 +60,14 @@ static bool is_letter(char ch)
 	return (ch | 32) >= 'a' && (ch | 32) <= 'z';
 }
 
+static bool is_medical_id(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_letter(s.p[i]) && !(s.p[i] >= '0' && s.p[i] <= '9') && memchr("-/.", s.p[i], 3) == NULL)
+			return false;
+	return s.n > 0;
+}
+
 static bool is_state(struct str s)
 {
 	return s.n == 2 && is_letter(s.p[0]) && is_letter(s.p[1]);
@@ -75,6 +83,7 @@ static bool is_zip(struct str s)
 const struct form form_line     = { is_line,     "must be a line of text" };
 const struct form form_said     = { is_said,     "must say something" };
 const struct form form_email    = { is_email,    "must be an e-mail address" };
+const struct form form_medical_id = { is_medical_id, "must be letters, digits and - / . only" };
 const struct form form_document = { is_document, "must be a CPF or a CNPJ" };
 const struct form form_state    = { is_state,    "must be two letters" };
 const struct form form_zip      = { is_zip,      "must be eight digits" };

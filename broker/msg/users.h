@@ -10,7 +10,7 @@ enum { USERS_ENDED_MAX = 1000 };	/* a page of them */
 
 /*             from  kind    name           need min  max  of */
 #define USERS_DOCTOR_CARD(F, T)                                                      \
-	F(T,   BODY, FORM,   medical_id,    REQ,   5, 255, line)                     \
+	F(T,   BODY, FORM,   medical_id,    REQ,   5, 255, medical_id)               \
 	F(T,   BODY, FORM,   specialty,     REQ,   2, 255, line)                     \
 	F(T,   BODY, MONEY,  price,         REQ, 100, INT64_C(999999999999), -)
 #define USERS_ADDRESS(F, T)                                                          \
@@ -58,7 +58,7 @@ enum { USERS_ENDED_MAX = 1000 };	/* a page of them */
 	F(T,   BODY, TEXT,   password,      VAL,   8, 128, -)                        \
 	F(T,   BODY, TEXT,   current_password, OPT, 1, 128, -)                       \
 	F(T,   BODY, OBJECT, address,       OPT,   0,   0, users_address)            \
-	F(T,   BODY, FORM,   medical_id,    VAL,   5, 255, line)                     \
+	F(T,   BODY, FORM,   medical_id,    VAL,   5, 255, medical_id)               \
 	F(T,   BODY, FORM,   specialty,     VAL,   2, 255, line)                     \
 	F(T,   BODY, MONEY,  price,         VAL, 100, INT64_C(999999999999), -)
 #define USERS_REFRESH_REQ(F, T)                                                      \

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from stack import at_once, cpf
+from stack import LIKE_112233, at_once, cpf
 
 ADDRESS = {"street": "Rua A", "number": "10", "neighborhood": "Centro", "city": "Belo Horizonte", "state": "mg",
            "zip": "30110-000"}
@@ -76,7 +76,8 @@ def test_what_belongs_to_a_role_is_required_of_it_and_refused_to_the_other(stack
     ("phone", "1234", "too_short"), ("phone", "x" * 256, "too_long"),
     ("document_id", "1" * 10, "too_short"), ("document_id", "00000000000", "malformed"),
     ("role", "admin", "not_allowed"), ("role", "Patient", "not_allowed"), ("role", 1, "not_allowed"),
-    ("doctor.medical_id", "1-MG", "too_short"), ("doctor.specialty", "x", "too_short"),
+    ("doctor.medical_id", "1-MG", "too_short"), *[("doctor.medical_id", text, "malformed") for text in LIKE_112233],
+    ("doctor.specialty", "x", "too_short"),
     ("doctor.price", 0, "too_small"), ("doctor.price", -5, "too_small"), ("doctor.price", 1e13, "malformed"),
     ("doctor.price", 10**10, "too_large"), ("doctor.price", 99.999, "malformed"), ("doctor.price", "100", "malformed"),
     ("doctor.price", None, "missing"),

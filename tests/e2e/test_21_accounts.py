@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from stack import ROOT, Stack, at_once, cpf, wait_until
+from stack import LIKE_112233, ROOT, Stack, at_once, cpf, wait_until
 
 ADDRESS = {"street": "Rua A", "number": "10", "neighborhood": "Centro", "city": "Recife", "state": "PE", "zip": "50010000"}
 
@@ -85,6 +85,7 @@ def test_a_doctor_changes_his_card_and_logs_in_by_it(stack):
     ("email", "nobody", "malformed"), ("email", None, "missing"), ("phone", "1", "too_short"), ("phone", None, "missing"),
     ("document_id", "11111111111", "malformed"), ("document_id", None, "missing"), ("password", None, "missing"),
     ("password", "short", "too_short"), ("price", 0.5, "too_small"), ("price", None, "missing"), ("price", 1.005, "malformed"),
+    *[("medical_id", text, "malformed") for text in LIKE_112233],
     ("medical_id", "1", "too_short"), ("medical_id", None, "missing"), ("specialty", None, "missing"),
     ("specialty", "\t\t\t", "malformed"), ("address", {}, "missing"), ("address", "Rua A", "malformed"),
 ])

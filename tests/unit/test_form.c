@@ -8,6 +8,9 @@ static const struct { const struct form *form; const char *good[6], *bad[12]; } 
 	{ &form_said, { "a", "a\nb", "\tx" }, { "", " ", "\n\t\r " } },
 	{ &form_email, { "ana@example.org", "a.b+c@x-y.example", "\xc3\xa1@b.c" },
 	  { "", "@", "a@", "@b.c", "a@b", "a b@c.d", "a@b..c", "a@.b", "a@b.", "a@-b.c", "a,b@c.d", "a@b.c@d.e" } },
+	{ &form_medical_id, { "112233-MG", "crm/mg.112233", "a", "0" },
+	  { "", " ", "112233-MG ", " 112233-MG", "112233 -MG", "112233-MG\n", "112233\xe2\x80\x90MG", "112233-MG\xc2\xa0",
+	    "112233\xe2\x80\x8b-MG", "112233_MG", "112233-M\xc3\x87" } },
 	{ &form_document, { "52998224725", "529.982.247-25", "11222333000181", "12ABC34501DE35" },
 	  { "", "52998224726", "111.111.111-11", "5299822472", "x" } },
 	{ &form_state, { "MG", "sp" }, { "", "M", "MGX", "M1", "M ", "@A", "[z" } },
@@ -49,7 +52,7 @@ TEST(limits_and_forms_are_told_together)
 	assert_true(told(c, "password", "is too short"));
 	assert_true(told(c, "document_id", "must be a CPF or a CNPJ"));
 	assert_true(told(c, "phone", "must be a line of text"));
-	assert_true(told(c, "doctor.medical_id", "must be a line of text"));
+	assert_true(told(c, "doctor.medical_id", "must be letters, digits and - / . only"));
 	assert_true(told(c, "doctor.specialty", "is too short"));
 	assert_true(told(c, "address.state", "must be two letters"));
 	assert_true(told(c, "address.zip", "must be eight digits"));

@@ -444,6 +444,7 @@ static struct fact fact_of_appointment(const struct agenda *g, const struct deci
 	SET(&f, doctor_id, a->doctor_id);
 	SET(&f, patient_id, a->patient_id);
 	SET(&f, slot_id, a->schedule_id);
+	SET(&f, ends, d->ends);
 	SET(&f, at, g->now);
 	return f;
 }

@@ -215,6 +215,7 @@ static err_t grant_appointment(struct ctx *c, const struct files_commit_req *q, 
 	if (q->status == APPOINTMENT_CANCELLED)
 		return ERR(invalid_transition);
 	SET(&t, file_id, file);
+	SET(&t, moves, true);
 	SET(&one, doctor_id, q->doctor_id);
 	SET(&one, appointment_id, q->appointment_id);
 	SET(&one, expires_at, q->ends + AFTER_APPOINTMENT);
@@ -573,6 +574,10 @@ static err_t learn(struct ctx *c, const struct facts *f, bool live)
 		SET(&k, as_of, told->at);
 		TRY(db_exec(c, Q_files_learn, &k));
 		TRY(db_exec(c, Q_files_end_former, &k));
+		if (!told->has.ends)
+			continue;
+		SET(&k, expires_at, told->ends + AFTER_APPOINTMENT);
+		TRY(db_exec(c, Q_files_move, &k));
 	}
 	return OK;
 }

@@ -55,6 +55,7 @@
 	F(T,   BODY,  TIME,  as_of,          REQ, 0, TIME_MAX,  -)
 #define FILES_TERMS(F, T)                                                             \
 	F(T,   BODY,  INT,   file_id,        REQ, 1, INT64_MAX, -)                    \
+	F(T,   BODY,  BOOL,  moves,          OPT, 0, 0,         -)                    \
 	F(T,   BODY,  LIST,  items,          REQ, 0, FILES_GRANTS, files_granting)
 #define FILES_REVOKED(F, T)                                                           \
 	F(T,   BODY,  INT,   id,             REQ, 1, INT64_MAX, -)                    \
@@ -70,6 +71,7 @@
 	F(T,   BODY,  INT,   appointment_id, OPT, 1, INT64_MAX, -)                    \
 	F(T,   BODY,  INT,   doctor_id,      REQ, 1, INT64_MAX, -)                    \
 	F(T,   BODY,  BOOL,  live,           OPT, 0, 0,         -)                    \
+	F(T,   BODY,  TIME,  expires_at,     OPT, 0, TIME_MAX,  -)                    \
 	F(T,   BODY,  TIME,  as_of,          OPT, 0, TIME_MAX,  -)
 
 MSG_DECLARE(files_key,      FILES_KEY)

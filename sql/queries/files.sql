@@ -159,11 +159,12 @@ RETURNING appointment_id AS id;
 -- in: files_terms
 -- out: files_access
 -- What is granted already is granted until the new time.
-INSERT INTO clinical.file_access (file_id, doctor_id, appointment_id, expires_at)
-SELECT :file_id, doctor_id, appointment_id, expires_at
-  FROM unnest(:items.doctor_id::bigint[], :items.appointment_id::bigint[], :items.expires_at::timestamptz[])
-       AS t (doctor_id, appointment_id, expires_at)
-ON CONFLICT (file_id, doctor_id, appointment_id) DO UPDATE SET expires_at = excluded.expires_at
+INSERT INTO clinical.file_access (file_id, doctor_id, appointment_id, expires_at, as_of)
+SELECT :file_id, doctor_id, appointment_id, expires_at, CASE WHEN :moves THEN as_of END
+  FROM unnest(:items.doctor_id::bigint[], :items.appointment_id::bigint[], :items.expires_at::timestamptz[],
+              :items.as_of::timestamptz[]) AS t (doctor_id, appointment_id, expires_at, as_of)
+ON CONFLICT (file_id, doctor_id, appointment_id) DO UPDATE
+   SET expires_at = excluded.expires_at, as_of = excluded.as_of
 RETURNING id, doctor_id, appointment_id, expires_at, created_at;
 
 -- name: files_end_others
@@ -241,6 +242,13 @@ WITH ended AS (
 INSERT INTO audit.access (user_id, role, action, patient_id, appointment_id, file_id)
 SELECT 0, 'system', 'revoke', f.patient_id, e.appointment_id, e.file_id
   FROM ended AS e JOIN clinical.file AS f ON f.id = e.file_id;
+
+-- name: files_move
+-- in: files_known
+-- out: -
+-- A fact that is late, or comes again, moves nothing back.
+UPDATE clinical.file_access SET expires_at = :expires_at, as_of = :as_of
+ WHERE appointment_id = :appointment_id AND as_of <= :as_of;
 
 -- name: files_end_doctor
 -- in: files_known

@@ -466,6 +466,30 @@ def test_a_cancelled_or_moved_appointment_ends_the_grants_to_its_former_doctor(s
     assert ended == [(2,)]
 
 
+def test_what_an_upload_granted_moves_with_the_appointment_and_what_the_patient_set_stays(stack):
+    doctor, patient, appointment = stack.visit(state="confirmed", days=2)
+    uploaded, chosen = (file_of(stack, patient, appointment=appointment) for _ in range(2))
+    granted(stack, patient, chosen, doctor, appointment, days=5)
+    until = lambda file: [datetime.fromisoformat(g["expires_at"].replace("Z", "+00:00")) for g in grants(stack, patient, file)]     # noqa: E731
+    ends = lambda: stack.sql("SELECT ends + interval '30 days' FROM agenda.appointment WHERE id = %s", appointment)[0][0]     # noqa: E731
+    before, said = until(uploaded), until(chosen)
+    assert before == [ends()] != said
+    slot = stack.slots(doctor, 1, days=60)[0]
+    moved = stack.http("PUT", f"/appointments/{appointment}", {"schedule_id": slot, "doctor_id": doctor.id}, patient)
+    assert moved.status == 200, moved
+    wait_until(lambda: until(uploaded) != before, 5, "the grant has moved")
+    after = until(uploaded)
+    assert after == [ends()] and after[0] > before[0] + timedelta(days=50) and until(chosen) == said
+    late = {"id": appointment, "doctor_id": doctor.id, "at": int(time.time() * 1e6) - 3_600_000_000, "ends": int(before[0].timestamp() * 1e6)}
+    with stack.nats() as nats:                          # older, and late; then a newer one of another, which is behind it
+        nats.request(f"healthmed.v1.events.booking.rescheduled.{appointment}", msgpack.packb({"items": [late]}))
+    marker = stack.visit(doctor=doctor, patient=patient, state="confirmed", days=8)[2]
+    other = file_of(stack, patient, appointment=marker)
+    assert stack.post(f"/appointments/{marker}/cancel", patient, reason="enough").status == 200
+    wait_until(lambda: grants(stack, patient, other) == [], 5, "facts up to here are followed")
+    assert until(uploaded) == after and until(chosen) == said
+
+
 def test_facts_in_another_order_or_again_end_no_grant_that_should_stay(stack):
     doctor, patient, appointment = stack.visit(state="confirmed")
     file = file_of(stack, patient, appointment=appointment)

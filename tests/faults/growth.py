@@ -4,7 +4,8 @@
     growing = sampler.report()      # prints a line a process; names those that are not flat
 
 A process is judged by its second minute and later: buffers, caches and pools have been filled by then.  It grows when
-the line through its samples rises faster than GROWTH allows, and all of its life together by more than a little.
+the least that it had in the second half of that time is more than the least of the first half, by more than GROWTH: what
+is collected now and then goes up and down.  The slopes are those of the straight line through the samples.
 """
 import os
 import sys
@@ -14,9 +15,10 @@ from pathlib import Path
 
 EVERY, SETTLED, LONG = 2, 60, 150               # seconds: between samples, until they count, and to be judged
 PAGE = os.sysconf("SC_PAGE_SIZE")
-# What is more than noise, a minute: KiB of memory, files.  Servers keep what they were asked for in memory.
-GROWTH = {"ours": (256, 1), "server": (4096, 4)}
-SERVERS = ("postgres", "nats", "redis", "proxy")
+# What is more than noise: KiB of memory, files.  A gateway keeps, for each of its threads, as much as the largest
+# request needed that came to that thread; a NATS server a row for every subject that it has stored.
+GROWTH = {"gateway": (24576, 8), "nats": (131072, 24)}
+USUAL = (1024, 4)
 
 
 def slope(points):
@@ -25,6 +27,12 @@ def slope(points):
     mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     return 60 * sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+def rise(values):
+    """Of the least of the first half to the least of the second."""
+    half = len(values) // 2
+    return min(values[half:]) - min(values[:half])
 
 
 class Sampler:
@@ -49,6 +57,8 @@ class Sampler:
                     files = len(os.listdir(f"/proc/{pid}/fd"))
                 except (OSError, ValueError):
                     continue                    # it has just been killed
+                if memory == 0:
+                    continue                    # it has ended, and nobody has taken notice
                 self.samples.setdefault((file.stem, pid), []).append((time.monotonic(), memory, files))
 
     def report(self):
@@ -60,8 +70,8 @@ class Sampler:
             if ended - began < LONG:
                 continue
             slopes = slope([(t, m) for t, m, _ in late]), slope([(t, f) for t, _, f in late])
-            most = GROWTH["server" if name.startswith(SERVERS) else "ours"]
-            grows = slopes[0] > most[0] or slopes[1] > most[1]
+            most = GROWTH.get(name.split("-")[0], USUAL)
+            grows = any(rise([s[i] for s in late]) > most[i - 1] for i in (1, 2))
             print(f"    {name:<24} {ended - began:>7.0f} {late[-1][1]:>8} {slopes[0]:>8.1f} {late[-1][2]:>6} {slopes[1]:>8.2f}"
                   f"{'  GROWS' if grows else ''}", file=sys.stderr)
             growing += [f"{name} by {slopes[0]:.0f} KiB and {slopes[1]:.1f} files a minute"] if grows else []

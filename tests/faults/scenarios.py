@@ -17,13 +17,14 @@ import psycopg2
 
 import grounds
 from grounds import NATS, TEST_BIN
-from load import partition_of
+from load import Asker, Wish, partition_of
 from growth import Sampler
 from natsclient import ApiError, Timeout
 from stack import BIN, wait_until
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 POINTS = ("after_lock", "before_commit", "in_commit", "after_commit", "before_outcome")
+GATEWAY_THREADS = 480                           # a few less than it has
 DOMAINS = ("users", "schedules", "appointments", "reviews", "reports", "files")
 
 
@@ -348,12 +349,24 @@ def cancelled(stack, load):
         load.go_on(2)
 
 
+def warm_up(stack, load):
+    """Every thread of the gateways has served somebody, and has touched the memory that it needs for that."""
+    asker, patient = Asker(), load.reported[0]
+    for gateway in stack.urls:
+        for path in ("/appointments", f"/doctors/{load.hot[0]}/slots"):
+            tries = [asker.send(Wish(patient, "read", "GET", path), gateway, n) for n in range(GATEWAY_THREADS)]
+            for n, t in enumerate(tries):
+                asker.hear(t, n)
+    asker.close()
+
+
 def storm(stack, load):
     """A fault every twenty seconds, drawn by chance, for ten minutes."""
     rnd, began = random.Random(), time.monotonic()
     seconds, every = int(os.environ.get("STORM_SECONDS", "600")), 20
     gales = [killed(name) for name in components(stack) if name.startswith(("gateway", "actor", "proxy", "redis", "nats"))]
     gales += [standby_killed, primary_killed, leader_frozen, cancelled]
+    warm_up(stack, load)
     with Sampler(stack) as sampler:
         for n in range(seconds // every):
             rnd.choice(gales)(stack, load)

@@ -364,11 +364,15 @@ class Load:
     def _visit(self):
         """A patient, and an appointment of his about which there is a report."""
         patient, doctor = self.people["patient"][-1], next(d for d in self.people["doctor"] if d.id == self.quiet[-1])
-        made = self.stack.post("/appointments", patient, schedule_id=self.slots[doctor.id][-1], doctor_id=doctor.id)
+
+        def post(path, who, **body):    # what has just begun may have no room yet
+            return wait_until(lambda: (a := self.stack.post(path, who, **body)).status != 503 and a, 20, "there is room")
+
+        made = post("/appointments", patient, schedule_id=self.slots[doctor.id][-1], doctor_id=doctor.id)
         assert made.status == 201, made
         id = made.json["id"]
-        done = [self.stack.post(f"/appointments/{id}/confirm", doctor, confirmed=True),
-                self.stack.post(f"/appointments/{id}/medical-reports", doctor, comment="in good health")]
+        done = [post(f"/appointments/{id}/confirm", doctor, confirmed=True),
+                post(f"/appointments/{id}/medical-reports", doctor, comment="in good health")]
         assert [a.status for a in done] == [200, 201], done
         self.reported = (patient, id)
         self.fixed = (patient.id, self.slots[doctor.id][-1], id)

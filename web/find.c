@@ -9,6 +9,7 @@
 #include "web/job.h"
 
 #define ATTEST_WAIT (5 * SECOND)
+#define ASK_AGAIN   (500 * MS)		/* about what is known */
 
 /* The appointment, if it is the caller's. */
 static err_t locate(struct job *j, int64_t appointment, struct appointments_locate_rep **at)
@@ -23,17 +24,28 @@ static err_t locate(struct job *j, int64_t appointment, struct appointments_loca
 	return OK;
 }
 
+/* What is known serves on while nobody answers, and does not wait for long. */
 static err_t know(struct job *j, int64_t doctor)
 {
+	struct memory *m = &j->g->memory;
 	struct users_known_req q = { .doctor_id = 0 };
+	bool old;
+	const bool known = memory_knows(m, doctor, clock_mono(), &old);
 	void *rep;
 
-	if (memory_knows(&j->g->memory, doctor))
+	if (known && !old)
 		return OK;
 	SET(&q, doctor_id, doctor);
-	TRY(ask(j, &call[CALL_users_known], &q, NULL, &rep));
-	memory_know(&j->g->memory, doctor);
-	return OK;
+	j->c->deadline = clock_mono() + (known ? ASK_AGAIN : READ_DEADLINE);
+
+	const err_t e = ask(j, &call[CALL_users_known], &q, NULL, &rep);
+
+	j->c->deadline = clock_mono() + READ_DEADLINE;
+	if (e.code == ERR_none)
+		memory_know(m, doctor, clock_mono());
+	else if (e.code == ERR_not_found)
+		memory_forget(m, doctor);
+	return known && e.code != ERR_not_found ? OK : e;
 }
 
 /* An int field of the request that is ours to fill. */
@@ -59,6 +71,7 @@ err_t find_mailbox(struct job *j, int64_t *doctor)
 		return know(j, *doctor);
 	case MAILBOX_OWN:
 		*doctor = j->c->user;
+		memory_know(&j->g->memory, *doctor, clock_mono());
 		break;
 	case MAILBOX_LOCATED:
 		assert(id != NULL);
@@ -163,13 +176,14 @@ static err_t find_concluded(struct job *j)
 	const struct msg *m = j->call->req;
 	const struct field *into = field_named(m, "concluded", K_LIST);
 	const struct field *from = field_named(k->rep, "items", K_LIST);
+	const int64_t doctor = field_int(j->req, field_named(m, "doctor_id", K_INT));
 	void *q = arena_alloc(j->c->mem, k->req->size), *rep;
 
 	assert(into != NULL && from != NULL && into->of.msg == from->of.msg);
 	if (q == NULL)
 		return refuse(j->c, ERR_too_large, "%s fills the arena", k->name);
-	field_set(k->req, q, field_named(k->req, "doctor_id", K_INT),
-		  field_int(j->req, field_named(m, "doctor_id", K_INT)));
+	TRY(know(j, doctor));
+	field_set(k->req, q, field_named(k->req, "doctor_id", K_INT), doctor);
 	TRY(ask(j, k, q, NULL, &rep));
 	memcpy((char *) j->req + into->off, (char *) rep + from->off, sizeof(struct ints));
 	((struct set *) j->req)->has |= UINT64_C(1) << (into - m->fields);

@@ -93,6 +93,8 @@ static int connect_buses(struct gateway *g)
 	}
 	if (bus_listen(g->bus[0], "healthmed.v1.progress.*", memory_progress, &g->memory).code)
 		return away("cannot subscribe to healthmed.v1.progress.*", EXIT_AWAY);
+	if (bus_listen(g->bus[0], "healthmed.v1.events.users.erased.*", memory_erased, &g->memory).code)
+		return away("cannot subscribe to healthmed.v1.events.users.erased.*", EXIT_AWAY);
 	if (sessions_start(g->bus[0], &g->ended, &sessions).code)
 		return away("cannot subscribe to healthmed.v1.events.users.revoked.*", EXIT_AWAY);
 	return 0;

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "broker/base/clock.h"
 #include "broker/msg/booking.h"
+#include "broker/msg/facts.h"
 #include "web/memory.h"
 
 #define BEHIND SECOND
@@ -14,35 +15,79 @@ void memory_init(struct memory *m)
 		(void) pthread_mutex_init(&m->progress[p].lock, NULL);
 }
 
-static _Atomic int64_t *known_row(const struct memory *m, int64_t doctor)
+static struct known *known_row(struct memory *m, int64_t doctor)
 {
 	const uint64_t h = (uint64_t) doctor * UINT64_C(0x9e3779b97f4a7c15) >> 40;
 
-	return ((struct memory *) (uintptr_t) m)->known[h % KNOWN_ROWS];
+	return m->known[h % KNOWN_ROWS];
 }
 
-bool memory_knows(const struct memory *m, int64_t doctor)
+/* Where that doctor is; NULL: nowhere. */
+static struct known *known_at(struct memory *m, int64_t doctor)
 {
-	_Atomic int64_t *row = known_row(m, doctor);
+	struct known *row = known_row(m, doctor);
 
 	for (int i = 0; i < KNOWN_WAYS; i++)
-		if (atomic_load_explicit(&row[i], memory_order_relaxed) == doctor)
-			return true;
-	return false;
+		if (atomic_load_explicit(&row[i].doctor, memory_order_relaxed) == doctor)
+			return &row[i];
+	return NULL;
 }
 
-void memory_know(struct memory *m, int64_t doctor)
+bool memory_knows(struct memory *m, int64_t doctor, int64_t now, bool *old)
 {
-	_Atomic int64_t *row = known_row(m, doctor);
+	struct known *k = known_at(m, doctor);
+
+	*old = false;
+	if (k == NULL)
+		return false;
+	int64_t asks_at = atomic_load(&k->asks_at);
+
+	*old = now >= asks_at && atomic_compare_exchange_strong(&k->asks_at, &asks_at, now + KNOWN_AGAIN);
+	return true;
+}
+
+void memory_know(struct memory *m, int64_t doctor, int64_t now)
+{
+	struct known *row = known_row(m, doctor), *k = known_at(m, doctor);
 	static _Atomic unsigned turn;
 
-	for (int i = 0; i < KNOWN_WAYS; i++) {
+	for (int i = 0; k == NULL && i < KNOWN_WAYS; i++) {
 		int64_t none = 0;
 
-		if (atomic_compare_exchange_strong(&row[i], &none, doctor) || none == doctor)
-			return;
+		if (atomic_compare_exchange_strong(&row[i].doctor, &none, doctor) || none == doctor)
+			k = &row[i];
 	}
-	atomic_store(&row[atomic_fetch_add(&turn, 1) % KNOWN_WAYS], doctor);
+	if (k == NULL) {
+		k = &row[atomic_fetch_add(&turn, 1) % KNOWN_WAYS];
+		atomic_store(&k->doctor, doctor);
+	}
+	atomic_store(&k->asks_at, now + KNOWN_FOR);
+}
+
+void memory_forget(struct memory *m, int64_t doctor)
+{
+	struct known *row = known_row(m, doctor);
+
+	for (int i = 0; i < KNOWN_WAYS; i++) {
+		int64_t was = doctor;
+
+		(void) atomic_compare_exchange_strong(&row[i].doctor, &was, 0);
+	}
+}
+
+void memory_erased(void *of, const struct bus_msg *msg)
+{
+	static _Thread_local unsigned char storage[16 << 10];
+	struct facts f;
+	struct arena mem;
+	struct ctx c = { .mem = &mem };
+
+	arena_init(&mem, storage, sizeof storage);
+	if (msg_from_pack(&c, &facts_msg, bus_body(msg), &f).code != ERR_none)
+		return;		/* what is known grows old by itself */
+	for (size_t i = 0; i < f.items.n; i++)
+		if (f.items.items[i].has.doctor_id)
+			memory_forget(of, f.items.items[i].doctor_id);
 }
 
 /* All up to that sequence is decided. */

@@ -11,6 +11,8 @@
 #include "broker/partition.h"
 #include "broker/request_id.h"
 
+#define KNOWN_FOR   (60 * SECOND)
+#define KNOWN_AGAIN (5 * SECOND)
 enum { KNOWN_ROWS = 1 << 13, KNOWN_WAYS = 8, SENT = 1 << 12 };
 
 struct progress {
@@ -28,15 +30,19 @@ struct progress {
 struct sent     { struct digest nonce; int64_t seq; };
 
 struct memory {
-	_Atomic int64_t known[KNOWN_ROWS][KNOWN_WAYS];
+	struct known { _Atomic int64_t doctor, asks_at; } known[KNOWN_ROWS][KNOWN_WAYS];	/* doctor 0: free */
 	struct progress progress[PARTITIONS];
 	pthread_mutex_t sent_lock;
 	struct sent     sent[SENT];
 };
 
 void    memory_init(struct memory *);
-void    memory_know(struct memory *, int64_t doctor);
-bool    memory_knows(const struct memory *, int64_t doctor);
+void    memory_know(struct memory *, int64_t doctor, int64_t now);
+void    memory_forget(struct memory *, int64_t doctor);
+/* Whether the doctor exists, as far as is known here.  *old: that is to be asked anew; who hears so is the only
+ * one for KNOWN_AGAIN, and may believe what is known if nobody answers. */
+bool    memory_knows(struct memory *, int64_t doctor, int64_t now, bool *old);
+void    memory_erased(void *memory, const struct bus_msg *);		/* a bus_fn: facts of who was erased */
 void    memory_progress(void *memory, const struct bus_msg *);		/* a bus_fn */
 /* Undecided commands before that sequence in the doctor's partition; -1: unknown. */
 int64_t memory_ahead(const struct memory *, int64_t doctor, int64_t seq);

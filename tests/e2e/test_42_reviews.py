@@ -162,7 +162,7 @@ def test_a_rating_reviews_the_latest_visit_without_a_review(stack):
     answer = stack.post(path, patient, rating=1)
     assert (answer.status, answer.code) == (409, "nothing_to_review")
     assert stack.post(path, stack.patient(), rating=5).code == "nothing_to_review"
-    assert stack.post("/users/doctors/999999999/ratings", patient, rating=5).code == "nothing_to_review"
+    assert stack.post("/users/doctors/999999999/ratings", patient, rating=5).status == 404
     counted(stack, doctor, 85, 2)
 
 
@@ -338,3 +338,12 @@ def test_who_has_gone_takes_the_words_along_and_leaves_the_numbers(stack):
 
     wait_until(lambda: said() == [(5, SAID), (4, None)])
     assert rating(stack, doctor) == (90, 2)
+
+
+def test_an_erased_doctor_is_nowhere_any_more_however_long_the_gateway_has_known_him(stack):
+    doctor, patient = stack.doctor(), stack.patient()
+    paths = (f"/users/doctors/{doctor.id}/reviews", f"/doctors/{doctor.id}/slots")
+    assert {stack.get(path, patient).status for path in paths} == {200}
+    assert stack.http("DELETE", "/users/me", token=doctor).status == 204
+    wait_until(lambda: {stack.get(path, patient).status for path in paths} == {404}, 10, "the gateway has forgotten")
+    assert stack.post(f"/users/doctors/{doctor.id}/ratings", patient, rating=5).status == 404

@@ -275,7 +275,7 @@ static int book(const char *key, const char *prefer)
 		with("Idempotency-Key", key);
 	if (prefer != NULL)
 		with("Prefer", prefer);
-	memory_know(&g->memory, 5);
+	memory_know(&g->memory, 5, clock_mono());
 	return ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":5}");
 }
 
@@ -533,6 +533,7 @@ TEST(keys_are_visible_ascii_of_1_to_64)
 TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
 {
 	struct users_known_rep known = { .doctor_id = 0 };
+	bool old;
 
 	begin();
 	with("Authorization", "p17");
@@ -541,7 +542,7 @@ TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
 	    ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}"), 404);
 	assert_string_equal(subject, "healthmed.v1.users.known");
 	assert_int_equal(commands, 0);
-	assert_false(memory_knows(&g->memory, 6));
+	assert_false(memory_knows(&g->memory, 6, 0, &old));
 
 	begin();
 	with("Authorization", "p17");
@@ -549,7 +550,7 @@ TEST(an_unknown_doctor_is_asked_for_and_refused_before_publishing)
 	replies[0] = packed(&users_known_rep_msg, &known);
 	(void) ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}");
 	assert_int_equal(commands, 1);
-	assert_true(memory_knows(&g->memory, 6));
+	assert_true(memory_knows(&g->memory, 6, 0, &old));
 }
 
 TEST(a_cancellation_goes_to_the_mailbox_of_the_located_doctor)
@@ -874,14 +875,42 @@ TEST(how_many_are_ahead_is_known_once_the_owner_told)
 	assert_int_equal(memory_ahead(&g->memory, 5, 33), 2);
 }
 
+TEST(what_is_known_of_a_doctor_is_asked_for_again_when_it_is_old_and_believed_while_nobody_answers)
+{
+	const int64_t now = clock_mono();
+	bool old;
+
+	begin();
+	memory_know(&g->memory, 6, now - KNOWN_FOR);
+	assert_true(memory_knows(&g->memory, 6, now, &old) && old);
+	assert_true(memory_knows(&g->memory, 6, now, &old) && !old);	/* one asks, the others go on */
+	assert_true(memory_knows(&g->memory, 6, now + KNOWN_AGAIN, &old) && old);
+
+	memory_know(&g->memory, 6, now - KNOWN_FOR);
+	with("Authorization", "p17");
+	bus_error = ERR(unavailable);
+	(void) ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}");
+	assert_int_equal(commands, 1);
+
+	begin();
+	memory_know(&g->memory, 6, now - KNOWN_FOR);
+	with("Authorization", "p17");
+	bus_error = ERR(not_found);
+	assert_int_equal(
+	    ask("POST", "/api/v1/appointments", NULL, "{\"schedule_id\":3,\"doctor_id\":6}"), 404);
+	assert_false(memory_knows(&g->memory, 6, now, &old));
+}
+
 TEST(known_doctors_are_remembered_and_may_be_forgotten_but_never_made_up)
 {
+	bool old;
+
 	begin();
 	for (int64_t i = 1; i < 200000; i += 2)
-		memory_know(&g->memory, i);
+		memory_know(&g->memory, i, 0);
 	for (int64_t i = 2; i < 200000; i += 2)
-		assert_false(memory_knows(&g->memory, i));
-	assert_true(memory_knows(&g->memory, 199999));
+		assert_false(memory_knows(&g->memory, i, 0, &old));
+	assert_true(memory_knows(&g->memory, 199999, 0, &old));
 }
 
 /* ---- files ---- */

@@ -256,7 +256,7 @@ def test_a_row_that_moves_while_the_document_is_written_is_in_it_once(stack):
     mover = threading.Thread(target=move)
     mover.start()
     try:
-        for user in (doctor, patient, doctor, patient):
+        for user in (doctor, patient) * 6:
             told = exported(stack, user)
             for name in {"schedules", "appointments"} & set(told):
                 assert sorted(row["id"] for row in told[name]) == sorted(ids[name]), (user.role, name)

@@ -1,6 +1,7 @@
 /* form.c - see form.h.  Must not know a field. */
 #include <string.h>
 #include "broker/base/documents.h"
+#include "broker/base/err.h"
 #include "broker/base/form.h"
 
 /* A letter, digit or mark of ASCII that may stand in the domain of an address. */
@@ -31,22 +32,51 @@ static bool is_email(struct str s)
 	return n > 0 && n <= 64 && is_domain((struct str) { at + 1, s.n - n - 1 });
 }
 
-static bool is_line(struct str s)
+/* What shows nothing: white space, controls, and what Unicode calls default-ignorable.  Some of it steers
+ * how all around it is read, or ends a line, and has no place in one. */
+static const struct { uint32_t first, last; bool steers; } unseen[] = {
+	{ 0x00,   0x1f,   true },  { 0x20,   0x20,   false }, { 0x7f,    0x9f,    true },
+	{ 0xa0,   0xa0,   false }, { 0xad,   0xad,   false }, { 0x34f,   0x34f,   false },
+	{ 0x61c,  0x61c,  true },  { 0x115f, 0x1160, false }, { 0x1680,  0x1680,  false },
+	{ 0x17b4, 0x17b5, false }, { 0x180b, 0x180f, false }, { 0x2000,  0x200d,  false },
+	{ 0x200e, 0x200f, true },  { 0x2028, 0x202e, true },  { 0x202f,  0x202f,  false },
+	{ 0x205f, 0x2065, false }, { 0x2066, 0x2069, true },  { 0x206a,  0x206f,  false },
+	{ 0x2800, 0x2800, false }, { 0x3000, 0x3000, false }, { 0x3164,  0x3164,  false },
+	{ 0xfe00, 0xfe0f, false }, { 0xfeff, 0xfeff, false }, { 0xffa0,  0xffa0,  false },
+	{ 0xe0000, 0xe0fff, false },
+};
+
+/* The next code point of what is known to be UTF-8. */
+static uint32_t next_point(struct str s, size_t *i)
+{
+	const unsigned char ch = (unsigned char) s.p[(*i)++];
+	const int more = ch < 0xc0 ? 0 : ch < 0xe0 ? 1 : ch < 0xf0 ? 2 : 3;
+	uint32_t point = more == 0 ? ch : ch & (0x3fu >> more);
+
+	for (int k = 0; k < more && *i < s.n; k++)
+		point = point << 6 | (s.p[(*i)++] & 0x3f);
+	return point;
+}
+
+static bool shows(struct str s, bool line)
 {
 	bool some = false;
 
-	for (size_t i = 0; i < s.n; i++) {
-		if ((unsigned char) s.p[i] < ' ' || s.p[i] == 0x7f)
+	for (size_t i = 0; i < s.n;) {
+		const uint32_t point = next_point(s, &i);
+		size_t k = 0;
+
+		while (k < COUNT(unseen) && (point < unseen[k].first || point > unseen[k].last))
+			k++;
+		if (k < COUNT(unseen) && unseen[k].steers && line)
 			return false;
-		some |= s.p[i] != ' ';
+		some |= k == COUNT(unseen);
 	}
 	return some;
 }
 
-static bool is_said(struct str s)
-{
-	return !str_is_blank(s);
-}
+static bool is_line(struct str s) { return shows(s, true); }
+static bool is_said(struct str s) { return shows(s, false); }
 
 static bool is_document(struct str s)
 {

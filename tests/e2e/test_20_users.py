@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from stack import LIKE_112233, at_once, cpf
+from stack import LIKE_112233, at_once, cpf, wait_until
 
 ADDRESS = {"street": "Rua A", "number": "10", "neighborhood": "Centro", "city": "Belo Horizonte", "state": "mg",
            "zip": "30110-000"}
@@ -132,7 +132,11 @@ def test_what_a_client_may_not_say_is_passed_over(stack):
 
 def test_of_registrations_of_one_email_at_once_one_succeeds(stack):
     same = f"{uuid.uuid4().hex[:12]}@test.example"
-    answers = at_once(8, lambda i: register(stack, body(email=same)))
+
+    def ask(i):     # each with a key of its own, also where the queue for passwords has no room at first
+        return wait_until(lambda: (a := register(stack, body(email=same))).status != 429 and a, 30)
+
+    answers = at_once(8, ask)
     assert sorted((a.status, a.code) for a in answers if a.status != 201) == [(409, "identity_in_use")] * 7
 
 

@@ -4,8 +4,10 @@
 #include "tests/unit/test.h"
 
 static const struct { const struct form *form; const char *good[6], *bad[12]; } row[] = {
-	{ &form_line, { "a", "Ana Lúcia", " x " }, { "", " ", "a\nb", "a\tb", "\x7f", "a\r" } },
-	{ &form_said, { "a", "a\nb", "\tx" }, { "", " ", "\n\t\r " } },
+	{ &form_line, { "a", "Ana Lúcia", " x ", "न\xe2\x80\x8dक", "𝄞" },
+	  { "", " ", "a\nb", "a\tb", "\x7f", "a\r", "\xc2\xa0\xc2\xa0", "\xe2\x80\x8b", "a\xe2\x80\xaez",
+	    "a\xe2\x80\xa8z", "a\xc2\x85z", "\xef\xbb\xbf" } },
+	{ &form_said, { "a", "a\nb", "\tx", "\xc2\xa0x" }, { "", " ", "\n\t\r ", "\xc2\xa0\xe3\x80\x80", "\xe2\x80\x8b\n" } },
 	{ &form_email, { "ana@example.org", "a.b+c@x-y.example", "\xc3\xa1@b.c" },
 	  { "", "@", "a@", "@b.c", "a@b", "a b@c.d", "a@b..c", "a@.b", "a@b.", "a@-b.c", "a,b@c.d", "a@b.c@d.e" } },
 	{ &form_medical_id, { "112233-MG", "crm/mg.112233", "a", "0" },

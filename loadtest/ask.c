@@ -192,6 +192,8 @@ void ask_mine(int process, int processes)
 		(void) snprintf(session[sessions], SESSION, "%s", l.line[i]);
 		unused[nunused++] = sessions++;
 	}
+	free(l.line);		/* what they say was copied */
+	free(l.text);
 }
 
 enum ask_next ask_next(struct ask *a)

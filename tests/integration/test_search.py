@@ -3,7 +3,6 @@ plans that the server logs (auto_explain), among 100,000 doctors with 2,000,000 
 import itertools
 import json
 import math
-import os
 import re
 import struct
 import time
@@ -163,8 +162,6 @@ def check(answer, cost, what, most=math.inf):
     print(f"\n{what:60} {len(answer.json):3} doctors {cost.ms:6.2f} ms {cost.rows:6} rows {cost.blocks:6} blocks")
     assert cost.plans and not cost.scanned
     assert cost.rows <= 30_000 and cost.blocks <= 15_000
-    if cost.ms > most and os.getloadavg()[0] > os.cpu_count():
-        pytest.skip(f"{cost.ms:.1f} ms, on a machine busy with other things: load {os.getloadavg()[0]:.0f}")
     assert cost.ms <= most
 
 

@@ -24,7 +24,7 @@
 	F(T, BODY, INT,    doctor_id,      REQ,  1, INT64_MAX, -)     \
 	F(T, BODY, INT,    patient_id,     REQ,  1, INT64_MAX, -)     \
 	F(T, BODY, RATING, rating,         REQ, 10, 50,        -)     \
-	F(T, BODY, LIST,   concluded,      REQ,  0, 100, appointments_visit)
+	F(T, BODY, LIST,   concluded,      REQ,  0, VISITS_MAX, appointments_visit)
 MSG_DECLARE(reviews_key,    REVIEWS_KEY)
 MSG_DECLARE(reviews_span,   REVIEWS_SPAN)
 MSG_DECLARE(reviews_visits, REVIEWS_VISITS)

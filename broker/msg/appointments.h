@@ -9,6 +9,7 @@ enum appointment_status {
 };
 enum cancelled_by   { CANCELLED_BY_PATIENT, CANCELLED_BY_DOCTOR, CANCELLED_BY_SYSTEM };
 enum request_status { REQUEST_PENDING, REQUEST_BOOKED, REQUEST_DONE, REQUEST_REJECTED, REQUEST_FAILED };
+enum { VISITS_MAX = 4096 };	/* of one patient to one doctor: the latest ones can be rated */
 /* The two last words are of former clients: a request is not an appointment, nothing has them. */
 enum appointment_filter { APPOINTMENT_FILTER_LAST = APPOINTMENT_NO_SHOW + 2 };
 extern const char *const appointment_status_names[], *const cancelled_by_names[],
@@ -91,7 +92,7 @@ extern const char *const appointment_status_names[], *const cancelled_by_names[]
 #define APPOINTMENTS_VISIT(F, T)                                                  \
 	F(T,   BODY,  INT,  appointment_id,   REQ, 1, INT64_MAX, -)
 #define APPOINTMENTS_CONCLUDED_REP(F, T)                                          \
-	F(T,   BODY,  LIST, items,            REQ, 0, 100, appointments_visit)
+	F(T,   BODY,  LIST, items,            REQ, 0, VISITS_MAX, appointments_visit)
 #define APPOINTMENTS_CALENDAR_REQ(F, T)                                           \
 	F(T,   PATH,  INT,  id,               REQ, 1, INT64_MAX, -)
 #define APPOINTMENTS_REQUEST_REQ(F, T)                                            \

@@ -34,7 +34,7 @@
 #define REVIEWS_RATE_REQ(F, T)                                                   \
 	F(T,   PATH,  INT,    doctor_id,      REQ,  1, INT64_MAX, -)             \
 	F(T,   BODY,  RATING, rating,         REQ, 10, 50,        -)             \
-	F(T,   OURS,  LIST,   concluded,      REQ,  0, 100, appointments_visit)
+	F(T,   OURS,  LIST,   concluded,      REQ,  0, VISITS_MAX, appointments_visit)
 /* One's own: of one appointment, or all. */
 #define REVIEWS_MINE_REQ(F, T)                                                   \
 	F(T,   PATH,  INT,    appointment_id, OPT,  1, INT64_MAX, -)             \

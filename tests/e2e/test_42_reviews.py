@@ -166,6 +166,24 @@ def test_a_rating_reviews_the_latest_visit_without_a_review(stack):
     counted(stack, doctor, 85, 2)
 
 
+def test_a_visit_before_thousands_that_have_a_review_can_be_rated(stack):
+    doctor, patient, _ = stack.visit()
+    path, rows, first = f"/users/doctors/{doctor.id}/ratings", 4000, 10 ** 15
+    assert stack.post(path, patient, rating=5).status == 202
+    stack.sql("INSERT INTO agenda.appointment (id, slot_id, doctor_id, patient_id, starts, ends, status, created_at,"
+              " updated_at, granted_seq, granted_batch) SELECT %s - i, i, %s, %s, t, t + interval '1 h', 'concluded', t, t, 0, 0"
+              " FROM generate_series(1, %s) AS i, LATERAL (SELECT now() - i * interval '1 d') AS at (t)",
+              first, doctor.id, patient.id, rows)
+    try:
+        stack.sql("INSERT INTO reviews.review (appointment_id, doctor_id, patient_id, rating, counted)"
+                  " SELECT %s - i, %s, %s, 5, true FROM generate_series(1, %s) AS i", first, doctor.id, patient.id, rows - 1)
+        assert stack.post(path, patient, rating=1).json["appointment_id"] == first - rows
+        assert stack.post(path, patient, rating=1).code == "nothing_to_review"
+    finally:
+        stack.sql("DELETE FROM reviews.review WHERE appointment_id >= %s", first - rows)
+        stack.sql("DELETE FROM agenda.appointment WHERE id >= %s", first - rows)
+
+
 def test_a_copy_hears_what_the_first_was_told_whatever_happened_since(stack):
     """What the gateway finds out, the state and the visits, is no part of what the client said."""
     doctor, patient, id = stack.visit(state="in_progress")

@@ -40,7 +40,7 @@ def pytest_runtest_makereport(item, call):
     if report.failed and call.when != "teardown":
         for value in getattr(item, "funcargs", {}).values():
             if isinstance(value, Stack):
-                report.sections.append(("logs", value.tails()))
+                report.sections.append(("logs", value.tails(report.longreprtext)))
 
 
 def pytest_terminal_summary(terminalreporter):

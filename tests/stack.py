@@ -44,6 +44,7 @@ from openapi import document
 ROOT = Path(__file__).resolve().parent.parent
 BIN = os.environ.get("HEALTHMED_BIN", str(ROOT / "build" / "healthmed"))
 REPORT = re.compile(r"(ERROR|WARNING): (Address|Leak|Thread|Memory)Sanitizer|: runtime error: |Assertion .* failed")
+TRACE = re.compile(r"\b[0-9a-f]{32}\b")
 UNLIMITED = {"HEALTHMED_LIMIT_REGISTRATIONS": "1000000", "HEALTHMED_LIMIT_LOGINS": "1000000",
              "HEALTHMED_LIMIT_REQUESTS": "100000000"}
 
@@ -156,10 +157,12 @@ class Stack:
         """All that a component wrote."""
         return (self.run / "logs" / f"{name}.log").read_text(errors="replace")
 
-    def tails(self, lines=15):
-        """The end of every log, for the report of a failure."""
-        return "".join(f"--- {f.name}\n" + "".join(f.read_text(errors="replace").splitlines(True)[-lines:])
-                       for f in sorted((self.run / "logs").glob("*.log")))
+    def tails(self, failure="", lines=15):
+        """The end of every log, for the report of a failure, after what any of them says of the traces it names."""
+        logs = {f.name: f.read_text(errors="replace").splitlines(True) for f in sorted((self.run / "logs").glob("*.log"))}
+        traces = TRACE.findall(failure)
+        return "".join([line for log in logs.values() for line in log if any(t in line for t in traces)]
+                       + [f"--- {name}\n" + "".join(log[-lines:]) for name, log in logs.items()])
 
     def complaints(self):
         """Reports of sanitizers and failed assertions in the logs, each with what follows it."""

@@ -151,7 +151,7 @@ static err_t hash_body(struct job *j, const struct call *k, const void *req, str
 }
 
 /* Publishes, and waits: for the outcome while not too many do, else for the acknowledgement.  Of a stream that
- * acknowledged nothing one at a time finds out, in a moment, whether it does again. */
+ * acknowledged nothing a few at a time find out, in a moment, whether it does again. */
 static err_t send_off(struct job *j, const struct call *k, int64_t doctor, struct headers *h, struct str body,
 		      int64_t *wait_us, struct bus_outcome *o)
 {

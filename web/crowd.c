@@ -37,7 +37,7 @@ static bool is_full(const struct crowd *c, enum crowd_row r)
 	const bool slow = row[r].when == UNLESS_IT_FLOWS && atomic_load(&c->of[r].took) > SLOW;
 	const int share = c->threads * row[r].eighths / 8;
 
-	return atomic_load(&c->of[r].waiting) > (crowd_is_silent(c, r) ? 1 : slow ? share / 4 : share);
+	return atomic_load(&c->of[r].waiting) > (crowd_is_silent(c, r) ? 1 + share / 16 : slow ? share / 4 : share);
 }
 
 static bool flows(const struct crowd *c, enum crowd_row r, int64_t now)

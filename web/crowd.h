@@ -3,7 +3,8 @@
  *
  * Whoever finds too many waiting hears it at once, and costs nothing: 503, or, where an outcome would be
  * waited for, that it is accepted (202).  Where answers flow, a rush is no reason to refuse anybody; where
- * one has waited in vain, and nothing was heard meanwhile, one at a time finds out whether that is over.
+ * one has waited in vain, and nothing was heard since, a few at a time find out whether that is over: more
+ * than one, for it may have been over for long, and those who come by then are no crowd.
  */
 #ifndef WEB_CROWD_H
 #define WEB_CROWD_H

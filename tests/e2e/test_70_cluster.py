@@ -105,6 +105,14 @@ def nats_leader(cluster):
         return nats.js("STREAM.INFO.BOOKING")["cluster"]["leader"]
 
 
+def await_calm(cluster):
+    """Until each server has all of the mailboxes again: before that, they may still change their leader."""
+    def replicas():
+        with cluster.nats() as nats:
+            return nats.js("STREAM.INFO.BOOKING")["cluster"]["replicas"]
+    wait_until(lambda: all(r["current"] and not r.get("offline") for r in replicas()), 30, "the mailboxes are calm")
+
+
 def await_well(stack):
     """Until every component is well; their names."""
     def lines():
@@ -214,6 +222,7 @@ def test_without_a_majority_of_the_brokers_reads_go_on_or_are_refused_and_nothin
 
 def test_a_gateway_may_be_killed(cluster):
     """The proxy repeats at the other one what was under way and has a key: no patient notices."""
+    await_calm(cluster)
     with Patients(cluster) as patients:
         patients.go_on(10)
         cluster.kill("gateway")

@@ -410,6 +410,22 @@ TEST(a_domain_that_answered_nothing_is_tried_by_one_and_the_others_are_503)
 	assert_true(asked > before);
 }
 
+/* It may answer again by now: those who come then are not many. */
+TEST(of_a_gateway_with_many_threads_a_few_try_at_once)
+{
+	static struct crowd many;
+	int n = 0;
+
+	crowd_init(&many, 32 * THREADS);
+	assert_true(crowd_enter(&many, CROWD_log, SECOND));
+	crowd_leave(&many, CROWD_log, SECOND, 2 * SECOND, false);
+	while (n < 32 * THREADS && crowd_enter(&many, CROWD_log, 2 * SECOND))
+		n++;
+	assert_in_range(n, 8, 16);
+	crowd_hear(&many, CROWD_log, 2 * SECOND, 2 * SECOND + MS, true);
+	assert_true(crowd_enter(&many, CROWD_log, 2 * SECOND + 2 * MS));
+}
+
 TEST(a_question_that_is_not_answered_is_asked_of_another_and_what_changes_something_is_not)
 {
 	begin();

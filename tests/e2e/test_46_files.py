@@ -130,31 +130,34 @@ def test_a_file_of_every_length_around_a_chunk_is_whole(stack):
         assert follow(stack, link(stack, patient, file_of(stack, patient, data))).body == data
 
 
-@pytest.mark.parametrize("data, why", [
-    (b"\xff\xd8\xff\xe0 a photo \xff\xd9", "must be a PDF"),
-    (b"PK\3\4" + pdf(), "must be a PDF"),
-    (pdf() + b"PK\3\4 and more", "must be a PDF and nothing after it"),
-    (pdf()[:-7] + b"PK\5\6" + b"\0" * 18 + b"\n%%EOF\n", "must be a PDF and no ZIP in it"),
-    (pdf() + b"1 " + zipped() + b" " * 65_600 + b"\n%%EOF\n", "must be a PDF and nothing after it"),
-    (pdf() + b"1 0 obj\n" + zipped() + b" " * 70_000 + b"\nendobj\n%%EOF\n", "must be a PDF and no ZIP in it"),
-    (pdf() + b"7z\xbc\xaf\x27\x1c\0\4" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
-    (pdf() + b"1\nMZ\x90\0" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
-    (pdf() + b"%!PS-Adobe-3.0" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
-    (b"%PDF-1.7\n" + b"x" * 70_000, "must be a whole PDF: it does not end with %%EOF"),
-    (pdf(inside=b"<</S/JavaScript/JS(app.alert(1))>>"), "must be a PDF without scripts"),
-    (pdf(inside=b"<</S/J#61vaScr#69pt>>"), "must be a PDF without scripts"),
-    (pdf(inside=b"/Launch "), "must be a PDF that starts no program"),
-    (pdf(inside=b"/EmbeddedFile "), "must be a PDF without files in it"),
-    (pdf(65536 - 5)[:-7] + b"_" * 7 + b"/Launch " + pdf(), "must be a PDF that starts no program"),     # across two chunks
-], ids=["photo", "zip before", "zip after", "zip within", "zip far within", "zip in an update", "7z after",
-        "program after", "PostScript after", "cut off", "script", "escaped script", "program", "file", "two chunks"])
-def test_what_is_no_plain_pdf_is_refused_and_nothing_of_it_stays(stack, data, why):
-    patient = stack.patient()
-    answer = upload(stack, patient, data)
-    assert (answer.status, answer.code) == (422, "invalid"), answer
-    assert [(e["field"], e["message"]) for e in answer.json["errors"]] == [("file", why)]
-    assert stack.get("/files", patient).json == []
-    wait_until(lambda: stack.sql("SELECT count(*) FROM clinical.file WHERE patient_id = %s", patient.id) == [(0,)], 15, "it is swept")
+NO_PLAIN_PDF = {
+    "photo": (b"\xff\xd8\xff\xe0 a photo \xff\xd9", "must be a PDF"),
+    "zip before": (b"PK\3\4" + pdf(), "must be a PDF"),
+    "zip after": (pdf() + b"PK\3\4 and more", "must be a PDF and nothing after it"),
+    "zip within": (pdf()[:-7] + b"PK\5\6" + b"\0" * 18 + b"\n%%EOF\n", "must be a PDF and no ZIP in it"),
+    "zip far within": (pdf() + b"1 " + zipped() + b" " * 65_600 + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    "zip in an update": (pdf() + b"1 0 obj\n" + zipped() + b" " * 70_000 + b"\nendobj\n%%EOF\n", "must be a PDF and no ZIP in it"),
+    "7z after": (pdf() + b"7z\xbc\xaf\x27\x1c\0\4" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    "program after": (pdf() + b"1\nMZ\x90\0" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    "PostScript after": (pdf() + b"%!PS-Adobe-3.0" + b"\n%%EOF\n", "must be a PDF and nothing after it"),
+    "cut off": (b"%PDF-1.7\n" + b"x" * 70_000, "must be a whole PDF: it does not end with %%EOF"),
+    "script": (pdf(inside=b"<</S/JavaScript/JS(app.alert(1))>>"), "must be a PDF without scripts"),
+    "escaped script": (pdf(inside=b"<</S/J#61vaScr#69pt>>"), "must be a PDF without scripts"),
+    "program": (pdf(inside=b"/Launch "), "must be a PDF that starts no program"),
+    "file": (pdf(inside=b"/EmbeddedFile "), "must be a PDF without files in it"),
+    "two chunks": (pdf(65536 - 5)[:-7] + b"_" * 7 + b"/Launch " + pdf(), "must be a PDF that starts no program"),     # across two chunks
+}
+
+
+def test_what_is_no_plain_pdf_is_refused_and_nothing_of_it_stays(stack):
+    patients = {name: stack.patient() for name in NO_PLAIN_PDF}
+    for name, (data, why) in NO_PLAIN_PDF.items():
+        answer = upload(stack, patients[name], data)
+        assert (answer.status, answer.code) == (422, "invalid"), (name, answer)
+        assert [(e["field"], e["message"]) for e in answer.json["errors"]] == [("file", why)], name
+        assert stack.get("/files", patients[name]).json == [], name
+    wait_until(lambda: stack.sql("SELECT count(*) FROM clinical.file WHERE patient_id = ANY (%s)",
+                                 [p.id for p in patients.values()]) == [(0,)], 15, "they are swept")
 
 
 def test_a_document_that_is_linearised_and_was_saved_again_is_taken_whole(stack):

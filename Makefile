@@ -124,7 +124,7 @@ mutants:	## switches off one rule of rule.h after the other: some test must fail
 faults:	## breaks a cluster under load, a scenario after the other, and judges; SCENARIO=name, LIST=1
 	@./stack packages build run test
 	@echo building && $(BUILD) -s all && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) $B/mutants/healthmed
-	@HEALTHMED_TEST_BIN=$(abspath $B/mutants/healthmed) $(PYTHON) tests/faults/run.py $(if $(LIST),--list,$(SCENARIO))
+	@MUTANTS_BIN=$(abspath $B/mutants/healthmed) $(PYTHON) tests/faults/run.py $(if $(LIST),--list,$(SCENARIO))
 sim:	## runs SEEDS (20000) simulated histories of the mailbox with faults; SEED=n: that one, step by step
 	@$(BUILD) -s $(SIM)
 	@$(SANE) $(SIM) $(if $(SEED),seed $(SEED),$(SEEDS))

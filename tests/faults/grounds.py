@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stack import ROOT, Stack
 
-TEST_BIN = os.environ.get("HEALTHMED_TEST_BIN", str(ROOT / "build" / "mutants" / "healthmed"))
+TEST_BIN = os.environ.get("MUTANTS_BIN", str(ROOT / "build" / "mutants" / "healthmed"))
 PREVIOUS = Path(os.environ.get("FAULTS_PREVIOUS", ROOT / "build" / "previous"))
 NATS = ("nats", "nats-2", "nats-3")
 

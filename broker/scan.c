@@ -1,4 +1,5 @@
 /* scan.c - see scan.h.  Must not build a tree, nor trust a length it has not seen. */
+#include <stdlib.h>
 #include <string.h>
 #include "broker/scan.h"
 
@@ -270,6 +271,38 @@ bool scan_is_shallow(struct str s)
 			depth--;
 	}
 	return true;
+}
+
+/* Every such number has five digits at least. */
+static void bound(char *p, size_t n)
+{
+	const bool whole = strspn(p, "-0123456789") >= n;
+	const double d = whole ? 0 : strtod(p, NULL);
+	int64_t i;
+
+	if (whole ? str_int((struct str) { p, n }, &i) : d - d == 0)
+		return;
+	memset(p, ' ', n);
+	memcpy(p, "1e308", 5);
+}
+
+void scan_bound(char *json)
+{
+	struct at a = { json, json + strlen(json) };
+	bool json_so_far = true;
+
+	while (json_so_far && a.p < a.end) {
+		char *from = json + (a.p - json);
+
+		if (*from == '"') {
+			json_so_far = string(&a);
+		} else if (strchr("-0123456789", *from) != NULL) {
+			if ((json_so_far = number(&a)))
+				bound(from, (size_t) (a.p - from));
+		} else {
+			a.p++;
+		}
+	}
 }
 
 void scan_quote(struct buf *b, struct str s)

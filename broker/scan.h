@@ -3,8 +3,8 @@
  * acknowledgements, answers of JetStream's API, faults in a header.
  *
  * Nothing is built and nothing allocated; the text is checked against RFC 8259 as far as it is
- * passed over.  What clients send is not read here but by broker/msg.c; only how deep it goes is
- * seen here, before a library that recurses gets it.
+ * passed over.  What clients send is not read here but by broker/msg.c; seen here is only what a
+ * library could not bear: how deep it goes, and numbers without end.
  */
 #ifndef BROKER_SCAN_H
 #define BROKER_SCAN_H
@@ -23,6 +23,11 @@ bool scan_item(struct str array, size_t *at, struct str *item);
  * makes of it before it finds that out nests no deeper either. */
 enum { SCAN_DEPTH = 16 };
 bool scan_is_shallow(struct str);
+
+/* Writes 1e308 over every whole number beyond 64 bits and every other one beyond a double, for a
+ * parser that would refuse the whole text: no field takes so much, and so its field is named.  What
+ * was no JSON stays none.  The text ends with a NUL. */
+void scan_bound(char *json);
 
 /* A JSON string with its quotes; what is no UTF-8 becomes question marks. */
 void scan_quote(struct buf *, struct str);

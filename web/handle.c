@@ -94,12 +94,18 @@ static err_t read_body(struct job *j, struct str *body)
 	const bool wanted = str_eq(j->q->method, STR("POST")) || str_eq(j->q->method, STR("PUT"));
 
 	*body = STR("");
-	if (j->q->length == 0 || j->call->via == UPLOAD)
+	if (j->q->length == 0)
 		return OK;
 	if (!wanted)
 		return refuse(j->c, ERR_unreadable, "a body where none belongs");
+	if (!header_is_identity(http_headers(j->q, "Content-Encoding"))) {
+		http_put(j->a, "Accept-Encoding", "identity");
+		return fault(j->c, ERR_unsupported_media_type, "Content-Encoding", "must be identity");
+	}
+	if (j->call->via == UPLOAD)
+		return OK;
 	if (!header_is_json(http_header(j->q, "Content-Type")))
-		return refuse(j->c, ERR_unsupported_media_type, "Content-Type");
+		return fault(j->c, ERR_unsupported_media_type, "Content-Type", "must be application/json");
 	return http_body(j->q, HTTP_BODY, body);
 }
 
@@ -468,7 +474,7 @@ static const char *status_label(int status)
 	static const struct { int status; const char *label; } labels[] = {
 		{ 200, "200" }, { 201, "201" }, { 202, "202" }, { 204, "204" }, { 304, "304" },
 		{ 400, "400" }, { 401, "401" }, { 403, "403" }, { 404, "404" }, { 405, "405" },
-		{ 409, "409" }, { 412, "412" }, { 413, "413" }, { 415, "415" }, { 422, "422" },
+		{ 409, "409" }, { 411, "411" }, { 412, "412" }, { 413, "413" }, { 415, "415" }, { 422, "422" },
 		{ 429, "429" }, { 500, "500" }, { 503, "503" }, { 504, "504" },
 	};
 

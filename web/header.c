@@ -77,6 +77,11 @@ bool header_is_json(struct str type)
 	return true;
 }
 
+bool header_is_identity(struct str encoding)
+{
+	return encoding.p == NULL || same_word(encoding, "identity");
+}
+
 /* The path as it was asked, the query without its cursor, and the next one. */
 err_t header_link(struct ctx *c, struct str path, struct str query, struct str cursor,
 		  struct str *out)

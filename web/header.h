@@ -14,6 +14,7 @@ struct prefer { bool async, waits; int64_t wait_s; };
 struct prefer header_prefer(struct str);
 bool          header_key_is_good(struct str);		/* an Idempotency-Key */
 bool          header_is_json(struct str content_type);
+bool          header_is_identity(struct str content_encoding);
 /* A Link to the next page: the path as it was asked, the query with another cursor. */
 err_t         header_link(struct ctx *, struct str path, struct str query, struct str cursor,
 			  struct str *) MUST_CHECK;

@@ -37,6 +37,7 @@ enum { STACK = 256 << 10 };	/* mapped, not touched: thousands of threads are che
 enum {
 	REFUSED_HEAD = 512, LARGE = 64 << 10,
 	UNWANTED = 16 << 20,		/* what is read and forgotten of a refused body */
+	IN_CHUNKS = -1,			/* the length of a body that does not say it */
 };
 #define BODY_DEADLINE (10 * SECOND)
 #define FILE_DEADLINE (60 * SECOND)	/* to come, or to be taken */
@@ -143,7 +144,7 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 {
 	static const char *const once[] = { "Authorization", "Content-Type", "Idempotency-Key" };
 	const bool one_one = strcmp(ri->http_version, "1.1") == 0;
-	int hosts = 0, lengths = 0;
+	int hosts = 0, lengths = 0, chunked = 0;
 
 	if (!lines_are_plain(ri))
 		return "lines that are not plain";
@@ -153,7 +154,8 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 
 		if (strcasecmp(h->name, "Host") == 0)
 			hosts++;
-		else if (strcasecmp(h->name, "Transfer-Encoding") == 0)
+		else if (strcasecmp(h->name, "Transfer-Encoding") == 0 &&
+			 (chunked++ > 0 || strcasecmp(h->value, "chunked") != 0))
 			return "Transfer-Encoding";
 		else if (strcasecmp(h->name, "Content-Length") == 0 &&
 			 (lengths++ > 0 || !read_length(h->value, &q->length)))
@@ -168,6 +170,10 @@ static const char *ambiguous(const struct mg_request_info *ri, struct http_reque
 			    http_header(q, h->name).p != h->value)
 				return once[k];
 	}
+	if (chunked > 0 && (lengths > 0 || !one_one))
+		return "Transfer-Encoding";
+	if (chunked > 0)
+		q->length = IN_CHUNKS;
 	if (hosts > 1 || (hosts == 0 && one_one))
 		return "Host";
 	return ri->local_uri_raw == NULL || ri->local_uri_raw[0] != '/' ||
@@ -276,7 +282,8 @@ static const char *reason(int status)
 		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
 		{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
 		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
-		{ 409, "Conflict" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" },
+		{ 409, "Conflict" }, { 411, "Length Required" }, { 412, "Precondition Failed" },
+		{ 413, "Content Too Large" },
 		{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
 		{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
@@ -490,6 +497,10 @@ static int on_request(struct mg_connection *conn)
 		q.close = true;
 		q.length = 0;		/* whatever that is */
 		problem_write(&q.c, refuse(&q.c, ERR_unreadable, "%s", why), 0, &a);
+	} else if (q.length == IN_CHUNKS) {	/* civetweb takes sizes of chunks that wrap around */
+		q.close = true;
+		q.length = 0;
+		problem_write(&q.c, ERR(length_required), 0, &a);
 	} else {
 		q.path = str_of(ri->local_uri_raw);
 		if (ri->query_string != NULL)

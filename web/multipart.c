@@ -276,7 +276,8 @@ static bool skip_type(struct str *type)
 
 err_t multipart_type(struct ctx *c, struct str type)
 {
-	return skip_type(&type) ? OK : refuse(c, ERR_unsupported_media_type, "not multipart/form-data");
+	return skip_type(&type) ? OK :
+	       fault(c, ERR_unsupported_media_type, "Content-Type", "must be multipart/form-data");
 }
 
 err_t multipart_file(struct ctx *c, struct str content_type, struct str body, const char *field,

@@ -56,7 +56,7 @@ void problem_write(struct ctx *c, err_t e, int after_s, struct http_answer *a)
 	SET(&p, code, str_of(info->code));
 	if (c->trace[0] != '\0')
 		SET(&p, trace_id, str_of(c->trace));
-	if (c->nfaults > 0 && (info->http == 400 || info->http == 422))
+	if (c->nfaults > 0 && (info->http == 400 || info->http == 415 || info->http == 422))
 		put_faults(c, &p);
 	a->status = info->http;
 	a->type = "application/problem+json";

@@ -36,9 +36,10 @@
 	X(not_concluded,          409, false, "only after it is concluded")                     \
 	X(already_reviewed,       409, false, "there is a review of it already")                \
 	X(nothing_to_review,      409, false, "no concluded visit without a review")            \
+	X(length_required,        411, false, "the body needs a Content-Length, not chunks")        \
 	X(precondition_failed,    412, false, "it has changed since; read it again")            \
 	X(too_large,              413, false, "too large")                                      \
-	X(unsupported_media_type, 415, false, "the body is of another type than belongs here") \
+	X(unsupported_media_type, 415, false, "the body is of another type or encoding than belongs here") \
 	X(invalid,                422, false, "some fields are not valid")                      \
 	X(slot_past,              422, false, "the time is in the past")                        \
 	X(key_reused,             422, false, "the Idempotency-Key was used for another body")  \

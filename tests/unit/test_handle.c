@@ -699,6 +699,16 @@ TEST(a_body_must_be_json_and_where_it_belongs)
 	with("Authorization", "p17");
 	with("Content-Type", "text/plain");
 	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, "{}"), 415);
+	assert_true(says("\"errors\":[{\"field\":\"Content-Type\","));
+	begin();
+	with("Authorization", "p17");
+	with("Content-Encoding", "gzip");
+	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, "{}"), 415);
+	assert_true(says("\"errors\":[{\"field\":\"Content-Encoding\","));
+	begin();
+	with("Authorization", "p17");
+	with("Content-Encoding", "Identity");
+	assert_int_equal(ask("POST", "/api/v1/appointments", NULL, "{}"), 422);
 	begin();
 	with("Authorization", "p17");
 	assert_int_equal(ask("GET", "/api/v1/users/me", NULL, "{}"), 400);

@@ -213,7 +213,10 @@ TEST(what_two_readers_could_read_in_two_ways_is_refused_and_ends_the_connection)
 	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
 	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: "
 	    "chunked\r\n\r\n0\r\n\r\n",
-	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n",
+	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+	    "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
 	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}",
 	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2x\r\n\r\n{}",
@@ -240,6 +243,18 @@ TEST(what_two_readers_could_read_in_two_ways_is_refused_and_ends_the_connection)
 			fail_msg("%zu: %s", i, heard);
 		assert_int_equal(atomic_load(&served), 0);
 	}
+}
+
+TEST(a_body_in_chunks_needs_a_length_and_ends_the_connection)
+{
+	assert_true(ends("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+			 "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_true(status_is(411));
+	assert_non_null(strstr(heard, "\r\nConnection: close\r\n"));
+	assert_non_null(strstr(heard, "\"code\":\"length_required\""));
+	assert_true(ends("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\nffffffffffffffff\r\n{}"));
+	assert_true(status_is(411));
+	assert_int_equal(atomic_load(&served), 0);
 }
 
 TEST(too_many_or_too_long_headers_are_refused)

@@ -15,6 +15,7 @@
 #define VIA_REQUEST(d, v, a, key)         ANSWERED(a)
 #define VIA_SCOPED(d, v, a, key)          ANSWERED(a), KEY(d, v, key, struct str)
 #define VIA_HASHED(d, v, a, key)          VIA_SCOPED(d, v, a, key)
+#define VIA_SHARED(d, v, a, key)          ANSWERED(a)
 #define VIA_KNOWN(d, v, a, key)           ANSWERED(a), KEY(d, v, key, int64_t)
 #define VIA_LOCATED(d, v, a, key)         ANSWERED(a)
 #define VIA_ATTESTED(d, v, a, key)        ANSWERED(a)

@@ -3,7 +3,8 @@
  *
  * A REQUEST is answered by a pool.  SCOPED is one whose Idempotency-Key, when nobody is logged
  * in, belongs to whoever a text field of it names; HASHED is the same and works on a password, which
- * takes a processor for a while: a pool has threads of their own for these, and a short queue.  KNOWN is one about the doctor that its key
+ * takes a processor for a while: a pool has threads of their own for these, and a short queue.  SHARED is one whose answer is the
+ * same for all who may ask, and may be kept for a moment.  KNOWN is the same about the doctor that its key
  * names; where there is no such doctor, it goes nowhere.  A MAILBOX command goes to the stream under
  * its key, the doctor, and is decided in order; it is answered by an outcome, of which `answer`
  * is the part that clients see.  The doctor is NAMED by the client (unknown ones are refused
@@ -36,7 +37,7 @@
 
 enum tx  { TX_NONE, TX_READ, TX_WRITE };
 enum via {
-	REQUEST, SCOPED, HASHED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD, EXPORT,
+	REQUEST, SCOPED, HASHED, SHARED, KNOWN, LOCATED, ATTESTED, CONCLUDED, UPLOAD, DOWNLOAD, EXPORT,
 	MAILBOX_NAMED, MAILBOX_OWN, MAILBOX_LOCATED, MAILBOX_MOVES,
 };
 enum call_id {
@@ -62,6 +63,7 @@ struct call {
 extern const struct call call[CALL_COUNT];
 
 #define CALL_IS_MAILBOX(c) ((c)->via >= MAILBOX_NAMED)
+#define CALL_IS_SHARED(c)  ((c)->via == SHARED || (c)->via == KNOWN)
 #define CALL_IS_SCOPED(c)  ((c)->via == SCOPED || (c)->via == HASHED)
 
 /* The call of that name; CALL_COUNT when there is none. */

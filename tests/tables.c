@@ -22,7 +22,7 @@ static const char *const from_name[] = { [FROM_PATH] = "PATH", [FROM_QUERY] = "Q
 	[FROM_BODY] = "BODY", [FROM_OURS] = "OURS" };
 static const char *const auth_name[] = { [AUTH_DENY] = "DENY", [AUTH_PUBLIC] = "PUBLIC",
 	[AUTH_TOKEN] = "TOKEN", [AUTH_PATIENT] = "TOKEN", [AUTH_LINK] = "LINK" };
-static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED", [HASHED] = "HASHED", [KNOWN] = "KNOWN",
+static const char *const via_name[] = { [REQUEST] = "REQUEST", [SCOPED] = "SCOPED", [HASHED] = "HASHED", [SHARED] = "SHARED", [KNOWN] = "KNOWN",
 	[LOCATED] = "LOCATED", [ATTESTED] = "ATTESTED", [CONCLUDED] = "CONCLUDED",
 	[UPLOAD] = "UPLOAD", [DOWNLOAD] = "DOWNLOAD", [EXPORT] = "EXPORT",
 	[MAILBOX_NAMED] = "MAILBOX_NAMED", [MAILBOX_OWN] = "MAILBOX_OWN",

@@ -84,8 +84,8 @@ err_t find_mailbox(struct job *j, int64_t *doctor)
 		fill(j, "former_doctor_id", at->doctor_id);
 		*doctor = field_int(j->req, key);
 		return know(j, *doctor);
-	case REQUEST: case SCOPED: case HASHED: case KNOWN: case LOCATED: case ATTESTED: case CONCLUDED:
-	case UPLOAD: case DOWNLOAD: case EXPORT:
+	case REQUEST: case SCOPED: case HASHED: case SHARED: case KNOWN: case LOCATED: case ATTESTED:
+	case CONCLUDED: case UPLOAD: case DOWNLOAD: case EXPORT:
 		assert(0 && "in no mailbox");
 	}
 	field_set(j->call->req, j->req, key, *doctor);

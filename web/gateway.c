@@ -120,6 +120,7 @@ static int open_all(struct gateway *g, struct http **http)
 	memory_init(&g->memory);
 	crowd_init(&g->crowd, (int) config_int(CONFIG_GATEWAY_THREADS));
 	ended_init(&g->ended);
+	microcache_init(&g->microcache, config_int(CONFIG_GATEWAY_KEEP_MS) * MS);
 	router_build();
 
 	const int code = connect_buses(g);

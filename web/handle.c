@@ -269,6 +269,44 @@ static err_t write_resource(struct job *j, const struct msg *m, const void *what
 	return r->auth == AUTH_PUBLIC ? OK : write_etag(j, m, what);
 }
 
+/* ---- what is the same for all ---- */
+
+static bool may_be_kept(const struct job *j)
+{
+	return CALL_IS_SHARED(j->call) && j->q->length == 0 && http_header(j->q, "If-None-Match").p == NULL;
+}
+
+static bool was_kept(struct job *j)
+{
+	struct answer_kept kept;
+
+	if (!may_be_kept(j) || !microcache_get(&j->g->microcache, j->c->mem, j->q->path, j->q->query, j->q->began, &kept))
+		return false;
+	metric_add(METRIC_cache_hits, NULL, 1);
+	j->a->status = j->m.route->ok;
+	j->a->type = "application/json";
+	j->a->body = kept.body;
+	buf_put(&j->a->head, kept.head.p, kept.head.n);
+	return true;
+}
+
+/* The doctor whom a request is about; 0: none, or more than one. */
+static int64_t doctor_of(const struct job *j)
+{
+	const struct field *f = field_named(j->call->req, "doctor_id", K_INT);
+
+	return f != NULL && field_said(j->call->req, j->req, f) ? field_int(j->req, f) : 0;
+}
+
+/* What was read before a change, this gateway does not serve after it. */
+static void change(struct job *j, int64_t doctor)
+{
+	if (!is_read(j)) {
+		microcache_changed(&j->g->microcache, doctor);
+		microcache_changed(&j->g->microcache, j->c->user);
+	}
+}
+
 /* ---- the ways ---- */
 
 static err_t by_request(struct job *j)
@@ -291,9 +329,25 @@ static err_t by_request(struct job *j)
 	if (e.code == ERR_timeout && j->call->tx == TX_WRITE && !is_read(j))
 		return refuse(j->c, ERR_outcome_unknown, "no answer of %s in time", j->call->name);
 	TRY(e);
+	change(j, doctor_of(j));
 	if (j->call->rep == &users_ended_msg)	/* the facts will say so too, to all gateways */
 		ended_add(&j->g->ended, rep, clock_wall());
 	return write_resource(j, j->call->answer, rep);
+}
+
+static err_t by_shared(struct job *j)
+{
+	struct microcache *m = &j->g->microcache;
+	const size_t head = j->a->head.n;	/* what others have put there is not of this answer */
+	const int64_t doctor = doctor_of(j);
+	const uint64_t state = microcache_state(m, doctor);
+
+	TRY(by_request(j));
+	if (may_be_kept(j) && !j->a->head.full)
+		microcache_put(m, j->q->path, j->q->query, doctor, state, clock_mono(),
+			       (struct answer_kept) { { j->a->head.n == 0 ? "" : j->a->head.p + head, j->a->head.n - head },
+						      j->a->body });
+	return OK;
 }
 
 static err_t by_upload(struct job *j)
@@ -380,6 +434,7 @@ static err_t by_mailbox(struct job *j)
 	if (!prefer.waits && memory_behind(&j->g->memory, doctor, clock_mono()) && RULE(behind))
 		wait = 0;
 	TRY(command(j, j->call, j->req, doctor, &wait, &id, &o));
+	change(j, doctor);
 	if (prefer.waits && wait > 0)
 		http_put(j->a, "Preference-Applied", "wait=%" PRId64, prefer.wait_s);
 	else if (prefer.async)
@@ -456,6 +511,8 @@ static err_t answer(struct job *j)
 		return by_itself(j);
 	j->call = &call[j->m.route->call];
 	TRY(authorize(j));
+	if (was_kept(j))
+		return OK;
 	TRY(read_request(j));
 	if (CALL_IS_MAILBOX(j->call))
 		return by_mailbox(j);
@@ -465,7 +522,9 @@ static err_t answer(struct job *j)
 		return download(j);
 	if (j->call->via == EXPORT)
 		return export(j);
-	return j->m.route->call == CALL_appointments_request ? by_request_id(j) : by_request(j);
+	if (j->m.route->call == CALL_appointments_request)
+		return by_request_id(j);
+	return CALL_IS_SHARED(j->call) ? by_shared(j) : by_request(j);
 }
 
 /* Labels of metrics are static text. */

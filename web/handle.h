@@ -16,6 +16,7 @@
 #include "web/http.h"
 #include "web/limit.h"
 #include "web/memory.h"
+#include "web/microcache.h"
 
 /* One reader thread of the library's is the limit of a connection. */
 enum { GATEWAY_BUSES = 2 };
@@ -31,6 +32,7 @@ struct gateway {
 	struct limit     requests, registrations, logins;
 	struct crowd     crowd;			/* of those who wait */
 	struct memory    memory;
+	struct microcache microcache;
 };
 
 void handle(void *gateway, struct http_request *, struct http_answer *);	/* an http_fn */

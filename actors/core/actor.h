@@ -25,6 +25,7 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 	{ return d##_##v(c, q, a_); }
 #define TYPED_SCOPED(d, v, a)    TYPED_REQUEST(d, v, a)
 #define TYPED_HASHED(d, v, a)    TYPED_REQUEST(d, v, a)
+#define TYPED_SHARED(d, v, a)    TYPED_REQUEST(d, v, a)
 #define TYPED_KNOWN(d, v, a)     TYPED_REQUEST(d, v, a)
 #define TYPED_LOCATED(d, v, a)   TYPED_REQUEST(d, v, a)
 #define TYPED_ATTESTED(d, v, a)  TYPED_REQUEST(d, v, a)
@@ -45,6 +46,7 @@ struct actor   { const char *name; const struct receive *receive; size_t nreceiv
 #define ROW_REQUEST(d, v)         { .on = CALL_##d##_##v, .answer = d##_##v##_any },
 #define ROW_SCOPED(d, v)          ROW_REQUEST(d, v)
 #define ROW_HASHED(d, v)          ROW_REQUEST(d, v)
+#define ROW_SHARED(d, v)          ROW_REQUEST(d, v)
 #define ROW_KNOWN(d, v)           ROW_REQUEST(d, v)
 #define ROW_LOCATED(d, v)         ROW_REQUEST(d, v)
 #define ROW_ATTESTED(d, v)        ROW_REQUEST(d, v)

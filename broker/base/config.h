@@ -43,6 +43,7 @@ enum config_role {
 	X(REFRESH_LIFETIME_S,     INT,    C_ACTOR,                   "2592000", 60, 31536000, "how long a session lives that is not refreshed") \
 	X(REQUEST_KEY,            SECRET, C_GATEWAY | C_ACTOR | C_ADMIN, "", 0, 0, "secret of request ids and body hashes, 32 characters or more, the same everywhere") \
 	X(GATEWAY_THREADS,        INT,    C_GATEWAY,                 "512", 8, 20000, "connections served at the same time, a thread each") \
+	X(GATEWAY_KEEP_MS,        INT,    C_GATEWAY,                 "250", 0, 10000, "milliseconds that answers which are the same for all, of doctors and free slots, are kept; 0: not at all") \
 	X(WORKERS,                INT,    C_ACTOR,                   "4", 1, 256, "threads of each pool, a database session each") \
 	X(STREAM_REPLICAS,        INT,    C_ACTOR,                   "1", 1, 5, "replicas of each stream") \
 	X(BOOKING_MAX_BYTES,      INT,    C_ACTOR,                   "1073741824", 1048576, INT64_C(1) << 50, "size of the stream BOOKING; a full one answers 503") \

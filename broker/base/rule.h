@@ -54,7 +54,8 @@
 	X(outbox_ack,        "a fact is deleted before it is acknowledged")               \
 	X(follow_once,       "facts that were applied are applied again")                 \
 	X(cache_key,         "what is kept is served under any key")                      \
-	X(cache_fence,       "what was read before a change is kept after it")
+	X(cache_fence,       "what was read before a change is kept after it")            \
+	X(own_change,        "a gateway serves what it kept before a change of its own")
 
 /* A batch of commands, from its locks to its answers. */
 #define CRASH_TABLE(X)                                                                    \

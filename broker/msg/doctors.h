@@ -82,8 +82,8 @@ MSG_DECLARE(users_my_patients_req, USERS_MY_PATIENTS_REQ)
 
 /*        domain verb         answer              who may       transaction via      key */
 #define DOCTORS_CALLS(X)                                                                    \
-	X(users, doctors,     users_listed_page,  ROLE_PATIENT, TX_READ,    REQUEST, -)     \
-	X(users, doctor,      users_listed,       ROLE_PATIENT, TX_READ,    REQUEST, -)     \
+	X(users, doctors,     users_listed_page,  ROLE_PATIENT, TX_READ,    SHARED,  -)     \
+	X(users, doctor,      users_listed,       ROLE_PATIENT, TX_READ,    SHARED,  -)     \
 	X(users, my_doctors,  users_doctors_met,  ROLE_PATIENT, TX_READ,    REQUEST, -)     \
 	X(users, my_patients, users_patients_met, ROLE_DOCTOR,  TX_READ,    REQUEST, -)
 #endif

@@ -15,7 +15,7 @@ ENTRY_SECONDS = 2           # no entry lives longer
 
 @pytest.fixture(scope="module")
 def own():
-    with Stack() as stack:
+    with Stack(HEALTHMED_GATEWAY_KEEP_MS="0") as stack:     # what a gateway keeps never gets as far as Redis
         yield stack
 
 

@@ -186,6 +186,7 @@ static void begin(void)
 	}
 	memory_init(&g->memory);
 	crowd_init(&g->crowd, THREADS);
+	microcache_init(&g->microcache, 0);
 	g->origins = "https://a.example, https://b.example";
 	limit_init(&g->requests, 1000000);
 	limit_init(&g->registrations, 1000000);
@@ -478,6 +479,138 @@ TEST(where_the_last_one_waited_for_more_than_a_second_few_wait)
 	crowd_leave(&g->crowd, CROWD_appointments, now, now + MS, true);	/* this one was quick */
 	assert_true(crowd_enter(&g->crowd, CROWD_appointments, now + 2 * MS));
 }
+
+/* ---- what is the same for all ---- */
+
+static struct str slots_page(int64_t first)
+{
+	struct schedules_slot s = { .id = 0 };
+	const struct schedules_page page = { .items = { &s, 1 }, .has.items = 1 };
+
+	SET(&s, id, first);
+	SET(&s, doctor_id, 5);
+	SET(&s, date_time_available, 0);
+	SET(&s, duration_minutes, 60);
+	SET(&s, active, true);
+	SET(&s, booked, false);
+	SET(&s, created_at, 0);
+	SET(&s, updated_at, 0);
+	return packed(&schedules_page_msg, &page);
+}
+
+/* The actors say 41 first, then 42; what is kept lives so long. */
+static void slots_are_asked_for(const char *name, int64_t keep)
+{
+	begin();
+	g->microcache.keep = keep;
+	memory_know(&g->memory, 5, clock_mono());
+	replies[0] = slots_page(41);
+	replies[1] = slots_page(42);
+	with("Authorization", name);
+}
+
+static int slots(const char *query)
+{
+	return ask("GET", "/api/v1/doctors/5/slots", query, NULL);
+}
+
+TEST(what_is_the_same_for_all_is_asked_of_the_actors_once_in_a_moment)
+{
+	slots_are_asked_for("p17", SECOND);
+	assert_int_equal(slots("limit=1"), 200);
+	sent_header[0][1] = "p18";
+	assert_int_equal(slots("limit=1"), 200);
+	assert_true(says("\"id\":41"));
+	assert_int_equal(requests, 1);
+	assert_int_equal(slots("limit=2"), 200);
+	assert_true(says("\"id\":42"));
+	assert_int_equal(requests, 2);
+}
+
+TEST(what_is_kept_is_served_to_nobody_who_may_not_ask_for_it)
+{
+	struct users_listed_page none = { .has.items = 1 };
+
+	slots_are_asked_for("p17", SECOND);
+	assert_int_equal(slots("limit=3"), 200);
+	nsent = 0;
+	assert_int_equal(slots("limit=3"), 401);
+	slots_are_asked_for("p17", SECOND);
+	replies[0] = packed(&users_listed_page_msg, &none);
+	assert_int_equal(ask("GET", "/api/v1/users/doctors", "state=MG", NULL), 200);
+	sent_header[0][1] = "d5";
+	assert_int_equal(ask("GET", "/api/v1/users/doctors", "state=MG", NULL), 403);
+	assert_int_equal(requests, 1);
+}
+
+TEST(what_is_kept_is_over_after_its_moment_and_a_gateway_may_keep_nothing)
+{
+	struct answer_kept kept;
+
+	slots_are_asked_for("p17", SECOND);
+	assert_int_equal(slots("limit=4"), 200);
+	assert_true(microcache_get(&g->microcache, c->mem, STR("/api/v1/doctors/5/slots"), STR("limit=4"), q.began, &kept));
+	assert_false(microcache_get(&g->microcache, c->mem, STR("/api/v1/doctors/5/slots"), STR("limit=4"),
+				    clock_mono() + SECOND, &kept));
+	slots_are_asked_for("p17", 0);
+	assert_int_equal(slots("limit=5"), 200);
+	assert_int_equal(slots("limit=5"), 200);
+	assert_int_equal(requests, 2);
+}
+
+TEST(one_reads_what_one_wrote_through_the_same_gateway)
+{
+	slots_are_asked_for("p17", SECOND);
+	assert_int_equal(slots("limit=6"), 200);
+	decided(REQUEST_BOOKED, NULL);
+	assert_int_equal(book("k", NULL), 201);
+	assert_int_equal(slots("limit=6"), 200);
+	assert_true(says("\"id\":42"));
+	assert_int_equal(requests, 2);
+}
+
+/* The answer of before may come after the change. */
+TEST(what_was_asked_for_before_a_change_is_not_kept_after_it)
+{
+	const struct str path = STR("/slow"), query = { NULL, 0 };
+	const struct answer_kept old = { STR("ETag: x\r\n"), STR("old") };
+	struct answer_kept kept;
+
+	begin();
+	g->microcache.keep = SECOND;
+
+	const uint64_t before = microcache_state(&g->microcache, 5);
+
+	microcache_changed(&g->microcache, 5);
+	microcache_put(&g->microcache, path, query, 5, before, clock_mono(), old);
+	assert_false(microcache_get(&g->microcache, c->mem, path, query, clock_mono(), &kept));
+	microcache_put(&g->microcache, path, query, 5, microcache_state(&g->microcache, 5), clock_mono(), old);
+	assert_true(microcache_get(&g->microcache, c->mem, path, query, clock_mono(), &kept));
+	assert_true(str_eq(kept.head, old.head) && str_eq(kept.body, old.body));
+}
+
+TEST(a_refusal_and_what_is_too_long_are_not_kept)
+{
+	static char body[MICROCACHE_BODY + 1], long_query[MICROCACHE_KEY];
+	struct answer_kept kept;
+
+	slots_are_asked_for("p17", SECOND);
+	bus_error = ERR(unavailable);
+	assert_int_equal(slots("limit=7"), 503);
+	bus_error = OK;
+	assert_int_equal(slots("limit=7"), 200);
+	assert_int_equal(requests, 2);
+	memset(long_query, 'q', sizeof long_query);
+	microcache_put(&g->microcache, STR("/long"), STR(""), 0, 0, clock_mono(),
+		       (struct answer_kept) { STR(""), { body, sizeof body } });
+	microcache_put(&g->microcache, STR("/long"), (struct str) { long_query, sizeof long_query }, 0, 0, clock_mono(),
+		       (struct answer_kept) { STR(""), STR("x") });
+	assert_false(microcache_get(&g->microcache, c->mem, STR("/long"), STR(""), clock_mono(), &kept));
+	assert_false(microcache_get(&g->microcache, c->mem, STR("/long"), (struct str) { long_query, sizeof long_query },
+				    clock_mono(), &kept));
+}
+
+/* ---- who waits ---- */
 
 TEST(what_needs_nobody_is_answered_while_all_others_wait)
 {

@@ -86,9 +86,10 @@ err_t download(struct job *j)
 
 	TRY(follow(j, q));
 	TRY(room_take(j->c, &j->a->room));
-	j->c->deadline = clock_mono() + TRANSFER;
+	j->c->deadline = clock_mono() + READ_DEADLINE;
 	TRY(ask(j, j->call, q, NULL, &rep));
 	f = rep;
+	j->c->deadline = clock_mono() + TRANSFER;
 	TRY(fetch_all(j, q->file_id, f, j->a->room));
 	TRY(name_of(j->c, f->file_name, &name));
 	TRY(header_attachment(j->c, name, &disposition));

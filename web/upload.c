@@ -106,8 +106,9 @@ err_t upload(struct job *j, void **rep)
 	SET(q, file_name, m.name);
 	SET(q, content_type, m.type);
 	SET(q, sha256, ((struct str) { (const char *) sha256, SHA256_BYTES }));
-	j->c->deadline = clock_mono() + TRANSFER;
+	j->c->deadline = clock_mono() + READ_DEADLINE;
 	TRY(begin(j, m.data.n, &id));
+	j->c->deadline = clock_mono() + TRANSFER;
 	SET(q, id, id);
 	e = put_all(j, id, m.data);
 	if (e.code == ERR_none)

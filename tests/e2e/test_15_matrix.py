@@ -3,20 +3,25 @@
 All of it is made from the tables of routes, calls and messages (tests/tables.c), so that a new route is
 tried as soon as it has its row.
 """
+import os
 import re
+import signal
 import string
+import threading
 import uuid
+from contextlib import contextmanager
 
 import pytest
 from test_46_files import pdf, upload
 
 from openapi import document
-from stack import ROOT, Stack, cpf, wait_until
+from stack import ROOT, Stack, at_once, cpf, wait_until
 
 BASES = ("", "/user-service", "/scheduler-service", "/appointment-service")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 NOBODY = 10**9                                  # users from here on have tokens and no account
 INT64_MAX = 2**63 - 1
+OWN = ["/" + path for path in re.findall(r'\{ "(/[^"]+)", OWN_', (ROOT / "web" / "router.c").read_text())]     # by the gateway alone
 
 
 @pytest.fixture(scope="module")
@@ -242,26 +247,84 @@ def test_a_key_that_comes_back_with_another_body_is_refused_on_every_route_that_
 def test_an_address_that_asks_too_often_is_429_on_every_route(routes):
     with Stack(HEALTHMED_LIMIT_REQUESTS="1") as few:
         few.get("/appointments")
-        for route in routes:
-            answer = few.http(route["method"], address(route), empty(route))
-            assert (answer.status, answer.code) == (429, "too_many_requests"), (name(route), answer)
+        for method, path in [(route["method"], address(route)) for route in routes] + [("GET", path) for path in OWN]:
+            answer = few.http(method, path, {} if method in ("POST", "PUT") else None)
+            assert (answer.status, answer.code) == (429, "too_many_requests"), (method, path, answer)
             assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_while_no_actor_is_there_every_route_says_so_or_keeps_what_is_asked(routes):
+ACTORS = ("users", "schedules", "appointments", "booking", "reviews", "reports", "files")
+
+
+@contextmanager
+def frozen(own):
+    """No actor moves, and the log acknowledges nothing."""
+    with own.nats() as nats:
+        config = nats.js("STREAM.INFO.BOOKING")["config"]
+        nats.js("STREAM.UPDATE.BOOKING", **{**config, "no_ack": True})
+        for actor in ACTORS:
+            os.kill(own.pid(f"actor-{actor}"), signal.SIGSTOP)
+        yield
+        nats.js("STREAM.UPDATE.BOOKING", **config)
+
+
+@contextmanager
+def dead(own):
+    """No actor is there."""
+    for actor in ACTORS:
+        own.kill(f"actor-{actor}")
+    yield
+
+
+@contextmanager
+def mad(own):
+    """Whoever is asked answers what is no message."""
+    with own.nats() as nats:
+        asked = nats.subscribe("healthmed.v1.*.*")
+
+        def babble():
+            while (question := asked.messages.get()) is not None:
+                nats.publish(question.reply, b"\xc1")
+        babbler = threading.Thread(target=babble)
+        babbler.start()
+        yield
+        asked.messages.put(None)
+        babbler.join()
+
+
+@contextmanager
+def alone(own):
+    """No broker is there."""
+    own.stop("nats")
+    yield
+
+
+LOSSES = (                                      # one after the other: nothing comes back
+    (frozen, 504, 504), (dead, 503, 202),       # a command is kept where nobody needs to be asked whose it is
+    (mad, 500, 202), (alone, 503, 503),
+)
+
+
+def ask(stack, route, w, role):
+    if route["via"] == "UPLOAD":
+        return upload(stack, w[role], pdf(), w["appointment_id"] if "appointment" in route["path"] else None)
+    if route["via"] == "DOWNLOAD":
+        return stack.http("GET", "/" + w["link"])
+    return stack.http(route["method"], here(route, w), said(route, w), w.get(role), {"Prefer": "respond-async"})
+
+
+def test_while_actors_are_frozen_dead_or_mad_or_the_broker_is_away_every_route_says_so_or_keeps_what_is_asked(routes):
     with Stack() as own:
         w = world(own)
-        for actor in ("users", "schedules", "appointments", "booking", "reviews", "reports", "files"):
-            own.kill(f"actor-{actor}")
-        for route in (r for r in routes if r["via"] != "DOWNLOAD"):
-            for role in sides(route):
-                if route["via"] == "UPLOAD":
-                    answer = upload(own, w[role], pdf(), w["appointment_id"] if "appointment" in route["path"] else None)
-                else:
-                    answer = own.http(route["method"], here(route, w), said(route, w), w.get(role), {"Prefer": "respond-async"})
-                kept = route["via"] in ("MAILBOX_OWN", "MAILBOX_NAMED")     # nobody needs to be asked whose it is
-                assert answer.status == 202 if kept else (answer.status, answer.code) == (503, "unavailable"), (name(route), role, answer)
-                assert kept or int(answer.headers["Retry-After"]) >= 1
+        w["link"] = own.get(f"/files/{w['file_id']}", w["patient"]).json["path"]
+        every = [(route, role) for route in routes for role in sides(route)]
+        for loss, status, kept in LOSSES:
+            with loss(own):
+                answers = at_once(len(every), lambda i: ask(own, every[i][0], w, every[i][1]))
+            for (route, role), answer in zip(every, answers):
+                expected = kept if route["via"] in ("MAILBOX_OWN", "MAILBOX_NAMED") else status
+                assert answer.status == expected, (loss.__name__, name(route), role, answer)
+                assert answer.status != 503 or int(answer.headers["Retry-After"]) >= 1, name(route)
 
 
 # ---- methods and addresses ----
@@ -270,8 +333,7 @@ def test_every_other_method_is_405_and_allow_names_those_there_are(stack, routes
     known = {}
     for route in routes:
         known.setdefault(address(route), set()).update({"GET", "HEAD"} if route["method"] == "GET" else {route["method"]})
-    for path in re.findall(r'\{ "(/[^"]+)", OWN_', (ROOT / "web" / "router.c").read_text()):
-        known["/" + path] = {"GET", "HEAD"}
+    known |= {path: {"GET", "HEAD"} for path in OWN}
     assert "//docs" in known and "/users/me" in known
     for path, methods in known.items():
         for method in set(METHODS) - methods:
@@ -318,10 +380,28 @@ def test_a_body_of_another_type_is_415_and_one_where_none_belongs_400(stack, rou
         for kind in ("text/plain", "application/json; charset=latin1", "application/x-www-form-urlencoded"):
             answer = send(b"{}", kind)
             assert (answer.status, answer.code) == (415, "unsupported_media_type"), (name(route), kind, answer)
+            assert [e["field"] for e in answer.json["errors"]] == ["Content-Type"], name(route)
+
+
+def test_a_body_that_is_packed_is_415_and_one_in_chunks_411_on_every_route(stack, routes, people):
+    for route in routes:
+        if route["method"] in ("GET", "DELETE"):
+            continue
+        send = lambda body, **head: stack.http(route["method"], address(route), body, allowed(people, route),     # noqa: E731
+                                               {k.replace("_", "-"): v for k, v in head.items()})
+        answer = send(b"\x1f\x8b", Content_Encoding="gzip")
+        assert (answer.status, answer.code) == (415, "unsupported_media_type"), (name(route), answer)
+        assert [e["field"] for e in answer.json["errors"]] == ["Content-Encoding"], name(route)
+        answer = send(b"2\r\n{}\r\n0\r\n\r\n", Transfer_Encoding="chunked")
+        assert (answer.status, answer.code) == (411, "length_required"), (name(route), answer)
 
 
 def test_a_body_that_is_too_large_or_no_json_is_refused_on_every_route(stack, routes, people):
+    w = world(stack)
     for route in routes:
+        if route["via"] == "UPLOAD":            # whose visit it is is asked first
+            answer = stack.http("POST", here(route, w), bytes(11 << 20), w["patient"], {"Content-Type": "multipart/form-data; boundary=b"})
+            assert (answer.status, answer.code) == (413, "too_large"), (name(route), answer)
         if route["method"] not in ("POST", "PUT") or route["via"] == "UPLOAD":
             continue
         send = lambda body: stack.http(route["method"], address(route), body, allowed(people, route))       # noqa: E731

@@ -240,6 +240,19 @@ def test_a_key_that_comes_back_with_another_body_is_refused_on_every_route_that_
             tried.add(route["call"])
     assert {"users.register", "users.update", "booking.open", "booking.recur", "booking.edit", "booking.book", "booking.reschedule",
             "booking.confirm", "booking.cancel", "reports.write", "reports.rewrite", "files.grant"} <= tried, tried
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    assert stack.http("PUT", "/users/me", {"phone": "+55 31 5550-0177"}, w["doctor"], key).status == 200
+    assert stack.http("DELETE", "/users/me", None, w["doctor"], key).code == "key_reused", "and nobody is erased"
+    assert stack.get("/users/me", w["doctor"]).status == 200
+
+
+def test_what_is_no_text_in_an_address_is_told_so(stack, routes, people):
+    for route in routes:
+        for field in fields(route, "PATH"):
+            if field["kind"] == "TEXT":
+                path = re.sub(r"\{\w+\}", "%ff", route["path"])
+                answer = stack.http(route["method"], path, empty(route), allowed(people, route))
+                assert (answer.status, faults(answer)) == (422, {(field["name"], "not_utf8")}), (name(route), answer)
 
 
 # ---- when it cannot be ----

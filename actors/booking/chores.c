@@ -1,10 +1,12 @@
-/* chores.c - see chores.h.  Must not change an agenda: that is decide.c's. */
+/* chores.c - see chores.h.  Must not change what an agenda is: that is decide.c's. */
 #include <inttypes.h>
 #include <string.h>
 #include "actors/booking/chores.h"
 #include "actors/booking/rows.h"
 #include "broker/partition.h"
 #include "broker/request_id.h"
+
+enum { TOLD_AT_ONCE = 256 };	/* as booking_told reads */
 
 /* One command of the system.  Its copies are known by `about`: what it is and why. */
 static err_t add_command(struct ctx *c, struct outbox *letters, enum call_id id, int64_t doctor,
@@ -57,7 +59,55 @@ static err_t add_revoke(struct ctx *c, struct outbox *letters, const struct book
 			   about(c, "revoke", q.id, live->granted_batch));
 }
 
-err_t booking_chore(struct ctx *c)
+/* The outcome as it was told, without the reason.  One that cannot be read tells nobody anything. */
+static err_t unsay(struct ctx *c, struct booking_request *row)
+{
+	struct ctx aside = { .mem = c->mem };
+	struct booking_outcome o;
+
+	if (msg_from_pack(&aside, &booking_outcome_msg, row->outcome, &o).code) {
+		SET(row, outcome, STR(""));
+		return OK;
+	}
+	o.appointment.has.cancelled_reason = 0;
+	return msg_to_pack(c, &booking_outcome_msg, &o, &row->outcome);
+}
+
+/* The reason last: it is what the rest is found by, should that be more than is done at once.  A batch that
+ * deals with one of these appointments holds the lock of its patient. */
+static err_t unsay_reasons(struct ctx *c, const struct booking_keys *keys)
+{
+	struct booking_writes w = { .has.requests = 1 };
+	struct booking_count locked;
+
+	TRY(db_one(c, Q_booking_lock_patients, keys, &locked));
+	TRY(db_list(c, Q_booking_told, keys, &w.requests.items, &w.requests.n));
+	for (size_t i = 0; i < w.requests.n; i++)
+		TRY(unsay(c, &w.requests.items[i]));
+	if (w.requests.n > 0)
+		TRY(db_exec(c, Q_booking_write_told, &w));
+	return w.requests.n < TOLD_AT_ONCE ? db_exec(c, Q_booking_write_unsaid, keys) : OK;
+}
+
+/*
+ * Who is erased takes the words along: the reasons, and the answers that told them, also to the other side.
+ * A bounded part each time, until there are none; nothing is added, for what comes later is refused.
+ */
+static err_t forget(struct ctx *c)
+{
+	struct booking_keys keys = { .set = { 0 } };
+
+	memset(&keys.has, 0xff, sizeof keys.has);
+	TRY(db_list(c, Q_booking_unforgotten, NULL, &keys.accounts.items, &keys.accounts.n));
+	if (keys.accounts.n == 0)
+		return OK;
+	TRY(db_list(c, Q_booking_reasons, &keys, &keys.named.items, &keys.named.n));
+	if (keys.named.n > 0)
+		TRY(unsay_reasons(c, &keys));
+	return db_exec(c, Q_booking_write_forgotten, &keys);
+}
+
+static err_t expire(struct ctx *c)
 {
 	struct outbox letters = { 0 };
 	struct booking_due *due;
@@ -73,6 +123,12 @@ err_t booking_chore(struct ctx *c)
 				about(c, "expire", q.id, due[i].granted_batch)));
 	}
 	return send_off(c, &letters);
+}
+
+err_t booking_chore(struct ctx *c)
+{
+	TRY(expire(c));
+	return forget(c);
 }
 
 /* Every appointment that the account still has; the doctor of each may be another. */

@@ -1,8 +1,8 @@
 /*
  * chores.h - what nobody asks a mailbox for, and must be done: appointments that nobody confirmed
- * expire, and those of an account that is gone are cancelled.
+ * expire, those of an account that is gone are cancelled, and what it wrote is forgotten.
  *
- * Nothing is changed here: commands are written to the outbox, which brings them to the mailboxes like
+ * Nothing that is decided is changed here: commands are written to the outbox, which brings them to the mailboxes like
  * anybody's.  Each has a request id made from what it is about, so that it may be written again.
  */
 #ifndef ACTORS_BOOKING_CHORES_H

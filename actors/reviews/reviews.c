@@ -49,12 +49,21 @@ static err_t tell_given(struct ctx *c, const struct reviews_review *r)
 	return outbox_tell(c, Q_reviews_outbox_write, "reviews", "given", r->id, &facts);
 }
 
+static err_t take_turn(struct ctx *c, int64_t patient)
+{
+	struct reviews_key key = { .set = { 0 } };
+
+	SET(&key, user_id, patient);
+	return db_exec(c, Q_reviews_turn, &key);
+}
+
 static err_t reviews_give(struct ctx *c, const struct reviews_give_req *q, struct reviews_review *a)
 {
 	if (q->patient_id != c->user && RULE(owner_of_review))
 		return ERR(not_found);
 	if (q->status != APPOINTMENT_CONCLUDED && RULE(review_concluded))
 		return ERR(not_concluded);
+	TRY(take_turn(c, q->patient_id));
 
 	const err_t e = db_one(c, Q_reviews_give, q, a);
 
@@ -75,7 +84,7 @@ static err_t reviews_rate(struct ctx *c, const struct reviews_rate_req *q, struc
 	visits.concluded.items = q->concluded.items;
 	visits.concluded.n = q->concluded.n;
 	visits.has.concluded = 1;
-	TRY(db_exec(c, Q_reviews_turn, &visits));
+	TRY(take_turn(c, c->user));
 
 	const err_t e = db_one(c, Q_reviews_rate, &visits, a);
 
@@ -167,6 +176,7 @@ static err_t count(struct ctx *c)
 						     rated.items.items[0].id, &rated);
 }
 
+/* The words of patients who are gone: of what is here, and of what is still on its way. */
 static err_t forget(struct ctx *c, const struct facts *erased)
 {
 	struct reviews_key key = { .set = { 0 } };
@@ -175,6 +185,7 @@ static err_t forget(struct ctx *c, const struct facts *erased)
 		if (!erased->items.items[i].has.patient_id)
 			continue;
 		SET(&key, user_id, erased->items.items[i].patient_id);
+		TRY(take_turn(c, key.user_id));
 		TRY(db_exec(c, Q_reviews_forget, &key));
 	}
 	return OK;

@@ -377,6 +377,55 @@ SELECT id, doctor_id, granted_batch
 -- out: -
 INSERT INTO agenda.erased (user_id) VALUES (:id) ON CONFLICT DO NOTHING;
 
+-- name: booking_unforgotten
+-- in: -
+-- out: booking_id
+-- Whose words may still be here; what another worker is at is left to it.
+SELECT user_id AS id FROM agenda.erased WHERE NOT forgotten ORDER BY user_id LIMIT 64 FOR UPDATE SKIP LOCKED;
+
+-- name: booking_reasons
+-- in: booking_keys
+-- out: booking_id
+-- The appointments for which they gave one.
+SELECT r.appointment_id AS id
+  FROM unnest(:accounts.id::bigint[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT appointment_id FROM agenda.reason WHERE user_id = k.id LIMIT 256) AS r
+ LIMIT 256;
+
+-- name: booking_told
+-- in: booking_keys
+-- out: booking_request
+-- The answers that told a reason: those with the key in their bytes, a length (0xb0) and 16 letters.
+SELECT r.id, r.outcome
+  FROM unnest(:named.id::bigint[]) AS k (id)
+ CROSS JOIN LATERAL (SELECT id, outcome FROM agenda.request
+                      WHERE appointment_id = k.id AND status = 'done'
+                        AND position('\xb063616e63656c6c65645f726561736f6e'::bytea IN outcome) > 0
+                     LIMIT 256) AS r
+ LIMIT 256;
+
+-- name: booking_write_told
+-- in: booking_writes
+-- out: -
+UPDATE agenda.request AS r SET outcome = k.outcome
+  FROM unnest(:requests.id::uuid[], :requests.outcome::bytea[]) AS k (id, outcome)
+ WHERE r.id = k.id;
+
+-- name: booking_write_unsaid
+-- in: booking_keys
+-- out: -
+-- A change like any other, so that entity tags tell it.
+UPDATE agenda.appointment
+   SET cancelled_reason = NULL, updated_at = greatest(now(), updated_at + interval '1 microsecond')
+ WHERE id = ANY (:named.id::bigint[]);
+
+-- name: booking_write_forgotten
+-- in: booking_keys
+-- out: -
+UPDATE agenda.erased AS e SET forgotten = true
+ WHERE e.user_id = ANY (:accounts.id::bigint[])
+   AND NOT EXISTS (SELECT FROM agenda.reason AS r WHERE r.user_id = e.user_id);
+
 -- name: booking_write_chores
 -- in: booking_letters
 -- out: -

@@ -1,17 +1,19 @@
 -- name: reviews_give
 -- in: reviews_give_req
 -- out: reviews_review
--- No row: there is one already.  Of several at once the others wait for the first.
+-- No row: there is one already.  Of several at once the others wait for the first.  What is on its way while
+-- its patient is erased is a number without words.
 INSERT INTO reviews.review (appointment_id, doctor_id, patient_id, rating, comment)
-VALUES (:appointment_id, :doctor_id, :patient_id, :rating, :comment)
+SELECT :appointment_id, :doctor_id, :patient_id, :rating,
+       CASE WHEN NOT EXISTS (SELECT FROM reviews.erased WHERE user_id = :patient_id) THEN :comment END
 ON CONFLICT (appointment_id) DO NOTHING
 RETURNING id, appointment_id, doctor_id, patient_id, rating, comment, created_at;
 
 -- name: reviews_turn
--- in: reviews_visits
+-- in: reviews_key
 -- out: -
--- What a patient rates in one go after another sees what the one before has left.
-SELECT pg_advisory_xact_lock(hashtextextended('reviews', :patient_id));
+-- What a patient does in one go after another, and his erasure, see what the one before has left.
+SELECT pg_advisory_xact_lock(hashtextextended('reviews', :user_id));
 
 -- name: reviews_rate
 -- in: reviews_visits
@@ -92,6 +94,9 @@ RETURNING doctor_id AS id, doctor_id, now() AS at, count AS version,
 -- in: reviews_key
 -- out: -
 -- Who has gone takes the words along; the numbers remain.
+WITH gone AS (
+	INSERT INTO reviews.erased (user_id) VALUES (:user_id) ON CONFLICT DO NOTHING
+)
 UPDATE reviews.review SET comment = NULL WHERE patient_id = :user_id AND comment IS NOT NULL;
 
 -- name: reviews_key_claim

@@ -5,6 +5,7 @@ import os
 import subprocess
 import uuid
 
+import msgpack
 import pytest
 
 from stack import LIKE_112233, ROOT, Stack, at_once, cpf, wait_until
@@ -49,9 +50,15 @@ def claims(token):
 
 
 def dump(stack):
-    """All that is stored of users, as text; bytes as hexadecimal."""
-    return subprocess.run(["pg_dump", "--data-only", "--schema=users", stack.env["DATABASE_URL"]], check=True,
+    """All that is stored but clinical records, as text; bytes as hexadecimal."""
+    return subprocess.run(["pg_dump", "--data-only", "--exclude-schema=clinical", stack.env["DATABASE_URL"]], check=True,
                           capture_output=True, text=True).stdout
+
+
+def said(stack, *words):
+    """Which of these words are stored somewhere, as text or in bytes."""
+    kept = dump(stack)
+    return [w for w in words if w in kept or w.encode().hex() in kept]
 
 
 # ---- changes ----
@@ -418,13 +425,10 @@ def test_nothing_personal_is_left_of_whoever_is_erased(two):
     first = two.http("POST", "/users/login", by, headers={"Idempotency-Key": "erased-2"}).json
     assert put(two, first["token"], {"full_name": name + " Lima"}, "erased-3").json["full_name"] == name + " Lima"
     words = [name, sent["email"], document, phone, medical_id, sent["address"]["street"]]
-    before = dump(two)
-    assert all(w in before for w in words)
+    assert said(two, *words) == words
     answer = two.http("DELETE", "/users/me", token=first["token"], headers={"Idempotency-Key": "erased-4"})
     assert (answer.status, answer.body) == (204, b"")
-    after = dump(two)
-    for word in words:
-        assert word not in after and word.encode().hex() not in after, word
+    assert said(two, *words) == []
     for url in two.urls:
         wait_until(lambda: refused(me(two, first["token"], url=url)), 1, "its tokens are refused")           # noqa: B023
     assert refused(refresh(two, first["refresh_token"]))
@@ -435,6 +439,115 @@ def test_nothing_personal_is_left_of_whoever_is_erased(two):
     assert anew.status == 201 and anew.json["id"] != made.json["id"]
     assert two.sql("SELECT full_name, erased_at IS NOT NULL FROM users.account WHERE id = %s", made.json["id"]) == \
         [("erased", True)]
+
+
+def a_reason():
+    return f"asthma of {uuid.uuid4().hex} \u00b0cancelled_reason"          # the last is what its key looks like in bytes
+
+
+def forgotten(stack, *who):
+    wait_until(lambda: stack.sql("SELECT count(*) FROM agenda.erased WHERE forgotten AND user_id = ANY (%s)",
+                                 [w.id for w in who]) == [(len(who),)], 20, "what they wrote is forgotten")
+
+
+def outcomes(stack, appointment):
+    rows = stack.sql("SELECT id::text, outcome FROM agenda.request WHERE appointment_id = %s", appointment)
+    return {id: msgpack.unpackb(bytes(outcome)) for id, outcome in rows}
+
+
+@pytest.mark.parametrize("who", ["patient", "doctor"])
+def test_the_reasons_of_whoever_is_erased_go_everywhere_and_those_of_the_others_stay(stack, who):
+    doctor, slots = stack.doctor_with_slots(4)
+    patient = stack.patient()
+    own, theirs, declined, reported = (stack.post("/appointments", patient, schedule_id=s, doctor_id=doctor.id).json["id"]
+                                       for s in slots)
+    words = {"patient": [a_reason(), a_reason()], "doctor": [a_reason(), a_reason()]}
+    assert stack.post(f"/appointments/{reported}/confirm", doctor, confirmed=True).status == 200
+    for id, by, path, body in (
+            (own, patient, "cancel", {"reason": words["patient"][0]}),
+            (reported, patient, "cancel", {"reason": words["patient"][1]}),
+            (theirs, doctor, "cancel", {"reason": words["doctor"][0]}),
+            (declined, doctor, "confirm", {"confirmed": False, "reason": words["doctor"][1]})):
+        assert stack.post(f"/appointments/{id}/{path}", by, **body).json["cancelled_reason"] == body["reason"]
+    # The doctor's report is answered with the appointment, and so with the patient's reason.
+    assert stack.post(f"/appointments/{reported}/medical-reports", doctor, comment="Did not come.").status == 201
+    assert said(stack, *sum(words.values(), [])) == sum(words.values(), [])
+
+    leaver, stayer = {"patient": (patient, doctor), "doctor": (doctor, patient)}[who]
+    unsaid, kept = {"patient": ((own, reported), (theirs, declined)), "doctor": ((theirs, declined), (own, reported))}[who]
+    before = {id: stack.get(f"/appointments/{id}", stayer) for id in (*unsaid, *kept)}
+    told = {id: outcomes(stack, id) for id in before}
+    assert stack.http("DELETE", "/users/me", token=leaver).status == 204
+    forgotten(stack, leaver)
+    assert said(stack, *words[who]) == []
+    for id in unsaid:
+        now = stack.get(f"/appointments/{id}", stayer)
+        assert now.json == {**before[id].json, "cancelled_reason": None, "updated_at": now.json["updated_at"]}
+        assert now.json["updated_at"] > before[id].json["updated_at"] and now.headers["ETag"] != before[id].headers["ETag"]
+        for outcome in told[id].values():
+            outcome.get("appointment", {}).pop("cancelled_reason", None)
+        assert outcomes(stack, id) == told[id]
+    for id in kept:
+        assert stack.get(f"/appointments/{id}", stayer).json == before[id].json
+        assert outcomes(stack, id) == told[id]
+    exported = {a["id"]: a["cancelled_reason"] for a in stack.get("/users/me/export", stayer).json["appointments"]}
+    assert exported == {id: None if id in unsaid else before[id].json["cancelled_reason"] for id in before}
+    stack.verify()
+
+
+def test_an_erasure_that_is_told_again_changes_nothing(stack):
+    doctor, patient, visit = stack.visit(state="waiting_for_confirmation")
+    assert stack.post(f"/appointments/{visit}/cancel", patient, reason=a_reason()).status == 200
+    for who in (patient, stack.patient()):                      # once the second is forgotten the first was looked at again
+        assert stack.http("DELETE", "/users/me", token=who).status == 204
+        forgotten(stack, who)
+        before = stack.sql("SELECT to_jsonb(a), xmin::text FROM agenda.appointment AS a WHERE id = %s", visit)
+        with stack.nats() as nats:
+            at = nats.stored("EVENTS", f"healthmed.v1.events.users.erased.{patient.id}",
+                             msgpack.packb({"items": [{"id": patient.id, "patient_id": patient.id, "at": 1}]}))
+        wait_until(lambda: stack.sql("SELECT last_seq >= %s FROM agenda.position", at) == [(True,)], 10, "it is followed")   # noqa: B023
+    assert stack.sql("SELECT to_jsonb(a), xmin::text FROM agenda.appointment AS a WHERE id = %s", visit) == before
+    assert stack.get(f"/appointments/{visit}", doctor).json["cancelled_reason"] is None
+
+
+def test_many_words_are_forgotten_in_parts_whoever_dies_in_between(two):
+    """More appointments than one part takes, of one of them more answers; one of the answers nobody can read."""
+    doctor, patient = two.doctor(), two.patient()
+    word = a_reason()
+    two.sql("""INSERT INTO agenda.appointment (id, slot_id, doctor_id, patient_id, starts, ends, status, cancelled_by,
+                      cancelled_at, cancelled_reason, created_at, updated_at, granted_seq, granted_batch, freed_seq, freed_batch)
+               SELECT nextval('agenda.appointment_id'), 1000000 + g, %s, %s, now(), now() + interval '1 hour', 'cancelled',
+                      'patient', now(), %s, now(), now(), 0, 0, 0, 0
+                 FROM generate_series(1, 700) AS g""", doctor.id, patient.id, word)
+    first, last = two.sql("SELECT min(id), max(id) FROM agenda.appointment WHERE patient_id = %s", patient.id)[0]
+    told = {"request_id": "x", "status": "done", "decided_at": 1,
+            "appointment": {"id": first, "schedule_id": 1, "patient_id": patient.id, "doctor_id": doctor.id, "date_time": 1,
+                            "duration_minutes": 60, "status": "cancelled", "cancelled_reason": word, "created_at": 1, "updated_at": 1}}
+    many = """INSERT INTO agenda.request (id, doctor_id, user_id, body_hash, status, appointment_id, outcome, partition, stream_seq,
+                                          stream_time, batch_id, decided_at)
+              SELECT gen_random_uuid(), %s, %s, gen_random_uuid(), 'done', %s, %s, 0, 0, now(), 0, now() FROM generate_series(1, %s)"""
+    two.sql(many, doctor.id, doctor.id, first, msgpack.packb(told), 600)
+    two.sql(many, doctor.id, doctor.id, last, b"\xc1\xb0cancelled_reason" + word.encode(), 1)
+    left = lambda: two.sql("SELECT count(*) FROM agenda.reason WHERE user_id = %s", patient.id)[0][0]                # noqa: E731
+    assert left() == 700
+    assert two.http("DELETE", "/users/me", token=patient).status == 204
+    wait_until(lambda: said_by_some(two, first, word) < 600, 20, "a part is done")
+    two.kill("actor-booking")
+    assert left() > 0                                            # nothing is lost sight of before its answers are done
+    two.start("actor-booking")
+    forgotten(two, patient)
+    assert left() == 0 and said(two, word) == []
+    kept = {bytes(o) for (o,) in two.sql("SELECT DISTINCT outcome FROM agenda.request WHERE appointment_id = %s", last)}
+    assert kept == {b""}
+    del told["appointment"]["cancelled_reason"]
+    assert list(outcomes(two, first).values()) == [told] * 600
+    two.sql("DELETE FROM agenda.request WHERE doctor_id = %s", doctor.id)
+    two.sql("DELETE FROM agenda.appointment WHERE doctor_id = %s", doctor.id)
+
+
+def said_by_some(stack, appointment, word):
+    return stack.sql("SELECT count(*) FROM agenda.request WHERE appointment_id = %s AND position(%s IN outcome) > 0",
+                     appointment, word.encode())[0][0]
 
 
 def test_a_doctor_who_is_erased_cannot_be_booked_any_more(two):
@@ -481,11 +594,17 @@ def test_a_patient_who_is_erased_is_listed_nowhere_and_still_counts(stack):
 def test_of_what_was_accepted_before_an_erasure_and_decided_with_it_nothing_remains():
     """Whichever of both is taken up first when the worker comes back."""
     with Stack() as own:
-        doctor, slots = own.doctor_with_slots(6)
-        gone, slots_of_gone = own.doctor_with_slots(3, days=2)
+        doctor, slots = own.doctor_with_slots(7)
+        gone, slots_of_gone = own.doctor_with_slots(4, days=2)
         leaver, stayer = own.patient(), own.patient()
+        planned = [(leaver, doctor, slots.pop()), (stayer, gone, slots_of_gone.pop())]
+        booked = [own.post("/appointments", p, schedule_id=s, doctor_id=d.id).json["id"] for p, d, s in planned]
+        words = [a_reason(), a_reason()]
         own.kill("actor-booking")
         wait = {"Prefer": "respond-async"}
+        before = own.sql("SELECT count(*) FROM agenda.request")[0][0]
+        for who, id, word in zip((leaver, gone), booked, words):
+            assert own.post(f"/appointments/{id}/cancel", who, headers=wait, reason=word).status == 202
         for slot in slots:
             assert own.post("/appointments", leaver, headers=wait, schedule_id=slot, doctor_id=doctor.id).status == 202
         for slot in slots_of_gone:
@@ -493,14 +612,16 @@ def test_of_what_was_accepted_before_an_erasure_and_decided_with_it_nothing_rema
         for who in (leaver, gone):
             assert own.http("DELETE", "/users/me", token=who).status == 204
         own.start("actor-booking")
-        decided = lambda: own.sql("SELECT count(*) FROM agenda.request WHERE user_id IN (%s, %s)", leaver.id, stayer.id)  # noqa: E731
+        decided = lambda: own.sql("SELECT count(*) FROM agenda.request WHERE user_id > 0")[0][0] - before   # noqa: E731
         known = lambda: own.sql("SELECT count(*) FROM agenda.erased")                                     # noqa: E731
-        wait_until(lambda: decided() == [(9,)] and known() == [(2,)], 20, "all is decided, and both are known to be gone")
+        wait_until(lambda: decided() == 11 and known() == [(2,)], 20, "all is decided, and both are known to be gone")
         wait_until(lambda: own.sql("""SELECT count(*) FROM agenda.appointment
-                                       WHERE (status, cancelled_by) IS DISTINCT FROM ('cancelled', 'system')""") == [(0,)],
-                   20, "what was booked is cancelled")
+                                       WHERE status <> 'cancelled' OR cancelled_by <> 'system' AND id <> ALL (%s)""",
+                                   booked) == [(0,)], 20, "what was booked is cancelled")
         wait_until(lambda: own.sql("SELECT count(*) FROM agenda.slot WHERE doctor_id = %s AND active", gone.id) == [(0,)],
                    20, "no slot of the doctor's is left")
+        forgotten(own, leaver, gone)
+        assert said(own, *words) == []
         own.verify()
 
 

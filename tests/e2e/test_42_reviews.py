@@ -1,5 +1,6 @@
 """Reviews: of visits that took place, once each, by the patient alone; and the exact rating they add up to."""
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import msgpack
 import psycopg2
@@ -340,15 +341,23 @@ def test_what_no_fact_tells_is_counted_all_the_same(stack):
     counted(stack, doctor, 45, 1, seconds=30)
 
 
+def erased(stack, patient):
+    with stack.nats() as nats:
+        return nats.stored("EVENTS", f"healthmed.v1.events.users.erased.{patient.id}",
+                           msgpack.packb({"items": [{"id": patient.id, "patient_id": patient.id, "at": 0}]}))
+
+
+def followed(stack, at):
+    wait_until(lambda: stack.sql("SELECT last_seq >= %s FROM reviews.position", at) == [(True,)], 10, "it is followed")
+
+
 def test_who_has_gone_takes_the_words_along_and_leaves_the_numbers(stack):
     doctor, patient, id = stack.visit()
     _, other, another = stack.visit(doctor, days=2)
     review(stack, patient, id, 4)
     review(stack, other, another, 5)
     counted(stack, doctor, 90, 2)
-    with stack.nats() as nats:
-        nats.stored("EVENTS", f"healthmed.v1.events.users.erased.{patient.id}",
-                    msgpack.packb({"items": [{"id": patient.id, "patient_id": patient.id, "at": 0}]}))
+    erased(stack, patient)
     reader = stack.patient()
 
     def said():
@@ -356,6 +365,36 @@ def test_who_has_gone_takes_the_words_along_and_leaves_the_numbers(stack):
 
     wait_until(lambda: said() == [(5, SAID), (4, None)])
     assert rating(stack, doctor) == (90, 2)
+
+
+def test_words_that_come_behind_an_erasure_are_not_kept(stack):
+    """Its gateway had not heard of it yet."""
+    doctor, patient, id = stack.visit()
+    followed(stack, erased(stack, patient))
+    assert review(stack, patient, id, 4).json["comment"] is None
+    counted(stack, doctor, 40, 1)
+
+
+def test_an_erasure_waits_for_words_that_are_being_written_and_takes_them_along(stack):
+    doctor, patient, id = stack.visit()
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'healthmed_reviews' AND wait_event = %s"
+    connection = psycopg2.connect(stack.env["DATABASE_URL"])
+    with ThreadPoolExecutor() as pool:
+        try:
+            connection.cursor().execute("LOCK TABLE reviews.outbox IN SHARE MODE")
+            given = pool.submit(review, stack, patient, id, 4)
+            wait_until(lambda: stack.sql(waits, "relation")[0][0] > 0 and
+                       stack.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = %s",
+                                 stack.sql("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0])[0][0] > 0,
+                       5, "the words are written and not committed")
+            at = erased(stack, patient)
+            wait_until(lambda: stack.sql(waits, "advisory") == [(1,)], 5, "the erasure waits for them")
+        finally:
+            connection.close()
+        assert given.result().json["comment"] == SAID
+    followed(stack, at)
+    assert stack.sql("SELECT rating, comment FROM reviews.review WHERE appointment_id = %s", id) == [(4, None)]
+    counted(stack, doctor, 40, 1)
 
 
 def test_an_erased_doctor_is_nowhere_any_more_however_long_the_gateway_has_known_him(stack):

@@ -35,6 +35,7 @@ NOT_TOLD = {
     "users.ended.user_id": "numbers of ended sessions for an hour",
     "agenda.request.doctor_id": "the requests of others",
     "agenda.erased.user_id": "who has erased an account can ask nothing",
+    "reviews.erased.user_id": "who has erased an account can ask nothing",
     "clinical.file_appointment.doctor_id": "whose an appointment is, beside the grants",
 }
 

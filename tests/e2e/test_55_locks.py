@@ -1,4 +1,5 @@
 """What a worker holds while it decides, seen from outside: the test itself holds a lock, and looks who waits."""
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg2
@@ -174,4 +175,39 @@ def test_an_erasure_waits_for_what_is_being_decided_and_ends_that_too(own, who):
     wait_until(lambda: own.sql(found, slot) == [("cancelled", "system")], 10, "it is cancelled")
     if who == "doctor":
         wait_until(lambda: own.sql("SELECT active FROM agenda.slot WHERE id = %s", slot) == [(False,)], 10, "the slot is closed")
+    own.verify()
+
+
+@pytest.mark.parametrize("who", ["patient", "doctor"])
+def test_an_erasure_waits_for_a_reason_that_is_being_given_and_forgets_that_too(own, who):
+    doctor, patient, visit = own.visit(state="waiting_for_confirmation")
+    leaver = {"patient": patient, "doctor": doctor}[who]
+    with in_the_middle(own):
+        asked = own.post(f"/appointments/{visit}/cancel", leaver, headers={"Prefer": "respond-async"}, reason="a long story")
+        assert asked.status == 202
+        wait_until(lambda: waiting(own) == 1, 5, "the worker has decided and cannot write")
+        assert own.http("DELETE", "/users/me", token=leaver).status == 204
+        wait_until(lambda: waiting(own) == 2, 5, "the erasure waits for it")
+    found = """SELECT a.cancelled_by, a.cancelled_reason, bool_or(position('long story' IN r.outcome) > 0)
+                 FROM agenda.appointment AS a JOIN agenda.request AS r ON r.appointment_id = a.id
+                WHERE a.id = %s GROUP BY a.id"""
+    wait_until(lambda: own.sql(found, visit) == [(who, None, False)], 10, "it was cancelled, and nobody knows why")
+    own.verify()
+
+
+def test_a_report_that_is_being_attested_does_not_bring_back_a_reason_that_is_forgotten(own):
+    """The appointment was read with its reason, is written with it, and told with it."""
+    doctor, patient, visit = own.visit(state="confirmed")
+    assert own.post(f"/appointments/{visit}/cancel", patient, reason="a long story").status == 200
+    with ThreadPoolExecutor() as pool:
+        with in_the_middle(own):
+            report = pool.submit(own.post, f"/appointments/{visit}/medical-reports", doctor, comment="Did not come.")
+            wait_until(lambda: waiting(own) == 1, 5, "the worker has decided and cannot write")
+            own.sql("INSERT INTO agenda.erased (user_id) VALUES (%s)", patient.id)
+            wait_until(lambda: waiting(own) == 2, 5, "who forgets waits for it")
+        assert report.result().status == 201
+    found = """SELECT a.cancelled_reason, a.reported_at IS NOT NULL, count(*), bool_or(position('long story' IN r.outcome) > 0)
+                 FROM agenda.appointment AS a JOIN agenda.request AS r ON r.appointment_id = a.id
+                WHERE a.id = %s GROUP BY a.id"""
+    wait_until(lambda: own.sql(found, visit) == [(None, True, 4, False)], 10, "the report stays, the reason does not")
     own.verify()

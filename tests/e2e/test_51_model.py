@@ -115,8 +115,13 @@ class Model:
             raise Refused("invalid_transition")
         return a
 
+    def _not_begun(self, a, role, now):
+        if role == "patient" and a["starts"] <= now:
+            raise Refused("slot_past")
+
     def reschedule(self, doctor, user, role, body, now, outcome):
         a = self._mine(doctor, user, role, body, {"waiting_for_confirmation", "confirmed"}, body["former_doctor_id"])
+        self._not_begun(a, role, now)
         if (body["schedule_id"], body["doctor_id"]) != (a["slot"], a["doctor"]):
             a.update(self._free_slot(doctor, user, body, now, body["id"]))
 
@@ -129,7 +134,9 @@ class Model:
         a["status"] = "confirmed"
 
     def cancel(self, doctor, user, role, body, now, outcome):
-        self._mine(doctor, user, role, body, {"waiting_for_confirmation", "confirmed"}).update(status="cancelled", by=role)
+        a = self._mine(doctor, user, role, body, {"waiting_for_confirmation", "confirmed"})
+        self._not_begun(a, role, now)
+        a.update(status="cancelled", by=role)
 
     def expire(self, doctor, user, role, body, now, outcome):
         a = self._mine(doctor, user, role, body, {"waiting_for_confirmation"})

@@ -340,6 +340,33 @@ def test_while_actors_are_frozen_dead_or_mad_or_the_broker_is_away_every_route_s
                 assert answer.status != 503 or int(answer.headers["Retry-After"]) >= 1, name(route)
 
 
+@contextmanager
+def refused(stack, doctor):
+    """The database takes no change of that doctor's agenda."""
+    stack.sql("CREATE FUNCTION agenda.planted() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+              f" IF {doctor.id} IN (OLD.doctor_id, NEW.doctor_id) THEN RAISE check_violation; END IF; RETURN NULL; END$$")
+    for table in ("slot", "appointment"):
+        stack.sql(f"CREATE TRIGGER planted AFTER INSERT OR UPDATE OR DELETE ON agenda.{table} FOR EACH ROW EXECUTE FUNCTION agenda.planted()")
+    try:
+        yield
+    finally:
+        stack.sql("DROP FUNCTION agenda.planted() CASCADE")
+
+
+def test_a_change_that_cannot_be_written_has_failed_on_every_route_of_an_agenda(stack, routes):
+    w = world(stack)
+    before, failed = whole(stack, w), set()
+    with refused(stack, w["doctor"]):
+        for route in (r for r in routes if r["via"].startswith("MAILBOX")):
+            for role in sides(route):
+                answer = stack.http(route["method"], here(route, w), said(route, w), w[role])
+                assert (answer.status, answer.code) in ((500, "failed"), (409, "invalid_transition")), (name(route), role, answer)
+                failed |= {route["call"]} if answer.status == 500 else set()
+    assert failed >= {f"booking.{verb}" for verb in ("open", "recur", "edit", "drop", "book", "reschedule", "confirm", "cancel")}
+    assert whole(stack, w) == before
+    stack.healthmed("dead-letters", "drop", "--all")
+
+
 # ---- methods and addresses ----
 
 def test_every_other_method_is_405_and_allow_names_those_there_are(stack, routes):

@@ -62,6 +62,7 @@ static const char *const beyond[RULE_COUNT] = {
 	[RULE_token_expiry]       = GATEWAY,
 	[RULE_session_ended]      = GATEWAY,
 	[RULE_room_share]         = GATEWAY,
+	[RULE_own_change]         = GATEWAY,
 	[RULE_owner_of_request]   = GATEWAY,
 	[RULE_share_of_threads]   = GATEWAY,
 	[RULE_behind]             = GATEWAY,

@@ -38,9 +38,11 @@ enum {
 	HEARTBEAT_MS = 500, MISSED = 3, ECHO_MS = 1000,
 	STEP_MS = 500,			/* until what is not answered is asked again */
 	FORSAKEN_S = 5,			/* a consumer that nobody listens to goes by itself */
+	MAKE_TRIES = 4,
 	DEDUPE_S = 120,			/* longer than a relay takes to repeat itself; commands need none */
 	ERR_STREAM_NAME_IN_USE = 10058, ERR_STREAM_NOT_FOUND = 10059, ERR_NO_MESSAGE = 10037,
 };
+#define MAKE_REST (100 * MS)
 #define NS_PER_S INT64_C(1000000000)
 
 enum full { refused, kept };
@@ -213,12 +215,17 @@ static err_t follow_config(struct ctx *c, struct bus *b, enum stream s, struct s
 static err_t ensure(struct ctx *c, struct bus *b, enum stream s)
 {
 	struct str answer, config;
-	err_t e = ask_info(c, b, s, &answer);
+	err_t e = ask_info(c, b, s, &answer), made = OK;
 
-	if (e.code == ERR_not_found) {
-		TRY(stream_make(c, b, s));
-		e = ask_info(c, b, s, &answer);	/* somebody may have been faster, with other settings */
+	/* Of several who make it at once not all are told that it was made: what is there counts, and somebody
+	 * may have been faster with other settings. */
+	for (int tries = 0; e.code == ERR_not_found && tries < MAKE_TRIES; tries++) {
+		clock_rest(tries * MAKE_REST);
+		made = stream_make(c, b, s);
+		e = ask_info(c, b, s, &answer);
 	}
+	if (e.code == ERR_not_found)
+		TRY(made);
 	TRY(e);
 	if (!scan_find(answer, "config", &config))
 		return refuse(c, ERR_unavailable, "STREAM.INFO makes no sense");

@@ -98,7 +98,7 @@ def test_a_stream_that_was_set_back_is_noticed_and_what_was_decided_stays(own, s
     assert "truncated" in wait_until(lambda: alarms(own)[before:], 10, "it is told")
     again = wait_until(lambda: (a := book(own, patient, slots[0], doctor, key=key)).status == 201 and a, 10, "it goes on")
     assert again.body == first.body
-    assert book(own, patient, slots[1], doctor).status == 201
+    assert book(own, patient, slots[1], doctor, headers={"Prefer": "wait=10"}).status == 201
     assert own.sql("SELECT count(*) FROM agenda.appointment WHERE doctor_id = %s", doctor.id) == [(2,)]
     own.verify()
 
@@ -157,7 +157,7 @@ def test_a_stream_that_somebody_emptied_is_noticed_also_where_nothing_new_comes(
     used = own.sql("SELECT count(*) FROM agenda.cursor WHERE last_seq > 0")[0][0]
     own.start("actor-booking")
     wait_until(lambda: alarms(own)[before:] == ["truncated"] * used, 5, "each partition that was used is told")
-    assert book(own, patient, slots[1], doctor).status == 201
+    assert book(own, patient, slots[1], doctor, headers={"Prefer": "wait=10"}).status == 201
     again = book(own, patient, slots[0], doctor, key=key)
     assert (again.status, again.body) == (201, first.body)
     own.verify()

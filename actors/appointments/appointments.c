@@ -29,7 +29,8 @@
 	F(T, BODY, INT,  rows,           REQ, 1, PAGE_MAX + 1, -)
 #define APPOINTMENTS_PAIR(F, T)                                       \
 	F(T, BODY, INT,  patient_id,     REQ, 1, INT64_MAX, -)        \
-	F(T, BODY, INT,  doctor_id,      REQ, 1, INT64_MAX, -)
+	F(T, BODY, INT,  doctor_id,      REQ, 1, INT64_MAX, -)        \
+	F(T, BODY, INT,  rows,           REQ, 1, VISITS_MAX, -)
 #define APPOINTMENTS_REQUEST_KEY(F, T)                                \
 	F(T, BODY, BYTES, id,            REQ, 16, 16, -)
 #define APPOINTMENTS_REQUEST_ROW(F, T)                                \
@@ -99,6 +100,7 @@ static err_t appointments_concluded(struct ctx *c, const struct appointments_con
 
 	SET(&pair, patient_id, c->user);
 	SET(&pair, doctor_id, q->doctor_id);
+	SET(&pair, rows, VISITS_MAX);
 	a->has.items = 1;
 	return db_list(c, Q_appointments_concluded, &pair, &a->items.items, &a->items.n);
 }

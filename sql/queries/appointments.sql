@@ -23,7 +23,7 @@ SELECT id AS appointment_id
   FROM agenda.appointment
  WHERE patient_id = :patient_id AND doctor_id = :doctor_id AND status = 'concluded'
  ORDER BY starts DESC, id DESC
- LIMIT 4096;
+ LIMIT :rows;
 
 -- name: appointments_of_patient
 -- in: appointments_span

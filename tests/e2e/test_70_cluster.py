@@ -99,10 +99,10 @@ def primary(cluster):
     return (cluster.run / "primary").read_text().strip() if (cluster.run / "primary").exists() else "postgres"
 
 
-def nats_leader(cluster):
-    """The server that leads the stream of the mailboxes."""
+def nats_leader(cluster, stream="BOOKING"):
+    """The server that leads a stream, that of the mailboxes if none is named."""
     with cluster.nats() as nats:
-        return nats.js("STREAM.INFO.BOOKING")["cluster"]["leader"]
+        return nats.js(f"STREAM.INFO.{stream}")["cluster"]["leader"]
 
 
 def await_calm(cluster):
@@ -218,6 +218,26 @@ def test_without_a_majority_of_the_brokers_reads_go_on_or_are_refused_and_nothin
                                                    doctor_id=doctor.id)).status == 201 and a, 40, "the key tells")
     assert cluster.sql("SELECT id FROM agenda.appointment WHERE slot_id = %s", slots[1]) == [(answer.json["id"],)]
     wait_until(lambda: " 0 pending" in cluster.verify(), 10, "nothing is pending")
+
+
+def streams_of(cluster, server):
+    """Of each stream, the last message that this server has."""
+    account, = json.loads(cluster.admin(server, "/jsz?accounts=true&streams=true")[1])["account_details"]
+    return {s["name"]: s["state"]["last_seq"] for s in account["stream_detail"]}
+
+
+def test_a_broker_that_comes_back_is_well_when_it_has_what_it_missed(cluster):
+    """The next one may go then.  The server itself says that it is well while it still fetches."""
+    await_calm(cluster)
+    name = next(n for n in ("nats-2", "nats-3") if n != nats_leader(cluster, "EVENTS"))
+    cluster.kill(name)
+    with cluster.nats() as nats:
+        for n in range(800):
+            nats.stored("EVENTS", f"healthmed.v1.events.nobody.noticed.{n}", b"\x80" + bytes(30000))
+    missed = streams_of(cluster, "nats")
+    cluster.start(name)
+    has = streams_of(cluster, name)
+    assert {stream: seq for stream, seq in missed.items() if has[stream] < seq} == {}
 
 
 def test_a_gateway_may_be_killed(cluster):

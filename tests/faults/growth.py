@@ -16,9 +16,8 @@ from pathlib import Path
 EVERY, SETTLED, LONG = 2, 60, 150               # seconds: between samples, until they count, and to be judged
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # What is more than noise: KiB of memory, files.  A gateway keeps, for each of its threads, as much as the largest
-# request needed that came to that thread; a NATS server a row for every subject that it has stored; a proxy the connections to
-# a gateway that were of use once, anew when that comes back.
-GROWTH = {"gateway": (24576, 8), "nats": (131072, 24), "proxy": (1024, 48)}
+# request needed that came to that thread; a NATS server a row for every subject that it has stored.
+GROWTH = {"gateway": (24576, 8), "nats": (131072, 24)}
 USUAL = (1024, 4)
 
 

@@ -144,7 +144,9 @@ static void add_message(struct verify *v, struct page *page, const struct read *
 	v->messages++;
 	if (partition < 0 || partition >= PARTITIONS)
 		return;		/* no owner reads there, and no gateway writes */
-	v->pending += r->seq > v->cursor[partition].last_seq;
+	/* Of a cursor of another stream none is passed: it will be alarmed, and all of this one read. */
+	v->pending += v->cursor[partition].stream_created != v->stream.created ||
+		      r->seq > v->cursor[partition].last_seq;
 	*id = (struct digest) { { 0 } };
 	if (name != NULL && request_id_read(str_of(name), &rid))
 		*id = rid.nonce;

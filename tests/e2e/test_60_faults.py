@@ -212,6 +212,26 @@ def test_a_stream_deleted_and_recreated_is_alarmed_and_nothing_is_decided_twice(
     own.verify()
 
 
+def test_what_lies_in_a_stream_that_nobody_has_met_yet_is_pending(own):
+    """Its sequence is one that the cursor passed, in another stream."""
+    doctor, slots = own.doctor_with_slots(2)
+    patient = own.patient()
+    assert book(own, patient, slots[0], doctor).status == 201
+    own.stop("actor-booking")
+    try:
+        with own.nats() as nats:
+            config = nats.js("STREAM.INFO.BOOKING")["config"]
+            nats.js("STREAM.DELETE.BOOKING")
+            nats.js("STREAM.CREATE.BOOKING", **config)
+        answer = wait_until(lambda: (a := book(own, patient, slots[1], doctor, headers={"Prefer": "respond-async"})).status == 202 and a,
+                            10, "the stream is back")
+        assert "1 messages, 1 pending" in own.verify()
+    finally:
+        own.start("actor-booking")
+    assert outcome(own, answer.json["request_id"], patient)["status"] == "booked"
+    wait_until(lambda: " 0 pending" in own.verify(), 10, "nothing is pending")
+
+
 def test_a_stream_that_is_only_deleted_is_made_again(own):
     doctor, slots = own.doctor_with_slots(1)
     patient = own.patient()

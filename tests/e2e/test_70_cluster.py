@@ -1,4 +1,5 @@
 """A cluster: any one of its parts goes away, and it goes on."""
+import contextlib
 import http.client
 import json
 import os
@@ -140,26 +141,49 @@ def login_from(cluster, address, **headers):
     return status
 
 
-def test_a_body_that_does_not_come_is_a_problem_of_the_proxy(tmp_path):
-    """With its own configuration, but for a patience of a second."""
-    text = (ROOT / "web" / "haproxy.cfg").read_text().replace("timeout http-request 60s", "timeout http-request 1s")
-    (tmp_path / "haproxy.cfg").write_text(text)
+@contextlib.contextmanager
+def proxy_of(configuration, tmp_path):
+    """A proxy without gateways: where it listens."""
+    (tmp_path / "haproxy.cfg").write_text(configuration)
     at, admin = free_address(), free_address()
     proxy = subprocess.Popen(["haproxy", "-db", "-q", "-f", tmp_path / "haproxy.cfg"],
                              env={"PATH": os.environ["PATH"] + ":/usr/sbin", "LISTEN": "%s:%d" % at,
                                   "ADMIN": "%s:%d" % admin})
     try:
         wait_until(lambda: listens(at), 5, "it listens")
-        with socket.create_connection(at, timeout=10) as connection:
-            connection.sendall(b"POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{")
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            told = json.loads(answer.read())
+        yield at
     finally:
         proxy.kill()
         proxy.wait()
+
+
+def test_a_body_that_does_not_come_is_a_problem_of_the_proxy(tmp_path):
+    """With its own configuration, but for a patience of a second."""
+    text = (ROOT / "web" / "haproxy.cfg").read_text().replace("timeout http-request 60s", "timeout http-request 1s")
+    with proxy_of(text, tmp_path) as at, socket.create_connection(at, timeout=10) as connection:
+        connection.sendall(b"POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        told = json.loads(answer.read())
     assert (answer.status, told["status"], told["code"]) == (408, 408, "unreadable")
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_connection_of_a_while_ends_with_an_answer(tmp_path):
+    """With the configuration of the proxies, but for a while of a second: so that connections even out among them."""
+    text = (ROOT / "web" / "haproxy.cfg").read_text()
+    assert text.count("ge 120 }") == 1
+    with proxy_of(text.replace("ge 120 }", "ge 1 }"), tmp_path) as at:
+        connection = http.client.HTTPConnection(*at, timeout=10)
+
+        def ended():
+            connection.request("GET", "/api/v1/users/me")
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 503, "there is no gateway behind it"
+            return answer.headers["Connection"] == "close"
+        assert not ended(), "it has just begun"
+        wait_until(ended, 5, "an answer ends it")
 
 
 def free_address():
@@ -220,10 +244,10 @@ def test_without_a_majority_of_the_brokers_reads_go_on_or_are_refused_and_nothin
     wait_until(lambda: " 0 pending" in cluster.verify(), 10, "nothing is pending")
 
 
-def streams_of(cluster, server):
-    """Of each stream, the last message that this server has."""
+def streams_of(cluster, server, what="last_seq"):
+    """Of each stream, the last message that this server has, or how many."""
     account, = json.loads(cluster.admin(server, "/jsz?accounts=true&streams=true")[1])["account_details"]
-    return {s["name"]: s["state"]["last_seq"] for s in account["stream_detail"]}
+    return {s["name"]: s["state"][what] for s in account["stream_detail"]}
 
 
 def test_a_broker_that_comes_back_is_well_when_it_has_what_it_missed(cluster):
@@ -238,6 +262,25 @@ def test_a_broker_that_comes_back_is_well_when_it_has_what_it_missed(cluster):
     cluster.start(name)
     has = streams_of(cluster, name)
     assert {stream: seq for stream, seq in missed.items() if has[stream] < seq} == {}
+
+
+def test_a_broker_whose_files_were_damaged_gets_its_copies_anew(cluster):
+    """It leaves out what it cannot read, and calls itself well."""
+    await_calm(cluster)
+    name = next(n for n in ("nats-2", "nats-3") if n != nats_leader(cluster, "EVENTS"))
+    assert streams_of(cluster, name)["EVENTS"] > 800, "what the test before this one has stored"
+    cluster.stop(name)
+    block = min((cluster.run / name / "jetstream").glob("*/streams/EVENTS/msgs/*.blk"), key=lambda f: int(f.stem))
+    data = bytearray(block.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    block.write_bytes(data)
+    for index in block.parent.glob("*.idx"):    # as after a crash: without it all is read and checked
+        index.unlink()
+    assert f"{name} has damaged files (EVENTS has " in cluster.stack("start", name)
+    with cluster.nats() as nats:
+        whole = nats.js("STREAM.INFO.EVENTS")["state"]
+    assert streams_of(cluster, name, "messages")["EVENTS"] == whole["messages"]
+    await_well(cluster)
 
 
 def test_a_gateway_may_be_killed(cluster):

@@ -6,6 +6,9 @@
 A process is judged by its second minute and later: buffers, caches and pools have been filled by then.  It grows when
 the least that it had in the second half of that time is more than the least of the first half, by more than GROWTH: what
 is collected now and then goes up and down.  The slopes are those of the straight line through the samples.
+
+What shares a port shares its clients: one that is killed leaves them to the others, until they move on.  So the files of
+the proxies are judged together.
 """
 import os
 import sys
@@ -19,6 +22,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 # request needed that came to that thread; a NATS server a row for every subject that it has stored.
 GROWTH = {"gateway": (24576, 8), "nats": (131072, 24)}
 USUAL = (1024, 4)
+TOGETHER = "proxy"
 
 
 def slope(points):
@@ -33,6 +37,17 @@ def rise(values):
     """Of the least of the first half to the least of the second."""
     half = len(values) // 2
     return min(values[half:]) - min(values[:half])
+
+
+def _look(file):
+    """The process of a pid file: its number, KiB in memory, files; None when it has just been killed, or nobody has
+    taken notice of its end."""
+    try:
+        pid = int(file.read_text())
+        memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE // 1024
+        return (pid, memory, len(os.listdir(f"/proc/{pid}/fd"))) if memory > 0 else None
+    except (OSError, ValueError):
+        return None
 
 
 class Sampler:
@@ -50,16 +65,15 @@ class Sampler:
 
     def _run(self):
         while not self.end.wait(EVERY):
-            for file in (self.stack.run / "pids").glob("*.pid"):
-                try:
-                    pid = int(file.read_text())
-                    memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE // 1024
-                    files = len(os.listdir(f"/proc/{pid}/fd"))
-                except (OSError, ValueError):
-                    continue                    # it has just been killed
-                if memory == 0:
-                    continue                    # it has ended, and nobody has taken notice
-                self.samples.setdefault((file.stem, pid), []).append((time.monotonic(), memory, files))
+            seen = {file.stem: _look(file) for file in (self.stack.run / "pids").glob("*.pid")}
+            together = [found for name, found in seen.items() if name.startswith(TOGETHER)]
+            for name, found in seen.items():
+                if found is None or name.startswith(TOGETHER) and None in together:
+                    continue
+                pid, memory, files = found
+                if name.startswith(TOGETHER):
+                    files = sum(its for *_, its in together)
+                self.samples.setdefault((name, pid), []).append((time.monotonic(), memory, files))
 
     def report(self):
         growing = []

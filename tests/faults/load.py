@@ -9,6 +9,7 @@ lane several ask, independently, ten times a second and more together, so that t
 the fault took with it (they are stuck at it, and end by their deadline) do not keep the others from asking.  The
 gap is the longest time in which nobody on some lane was answered well, which is: with an outcome.
 """
+import contextlib
 import http.client
 import json
 import random
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from stack import wait_until
 
 HOT, QUIET, SLOTS, MINUTES = 4, 8, 48, 10       # doctors, slots of each, and how long one is
+KEPT = 2                                        # of the slots, the last ones, for what scenarios do
 PAUSE = (0.04, 0.12)                            # of somebody between two wishes
 PATIENCE = 60                                   # until a wish that has no outcome counts as lost
 TIMEOUT = 12                                    # of one try: the gateway's own deadlines are shorter
@@ -184,12 +186,13 @@ class Client(threading.Thread):
     def __init__(self, load, life):
         super().__init__(daemon=True)
         self.load, self.random, self.asker = load, random.Random(load.random.random()), Asker()
-        self.life = life(self)
+        self.life, self.turn = life(self), threading.Lock()
 
     def run(self):
         wishes = next(self.life)
         while not self.load.stopped.wait(self.random.uniform(*PAUSE)):
-            wishes = self.life.send(self.fulfil(wishes))
+            with self.turn:
+                wishes = self.life.send(self.fulfil(wishes))
         self.asker.close()
 
     def fulfil(self, wishes):
@@ -228,17 +231,13 @@ class Client(threading.Thread):
 
     # ---- lives: each yields lists of wishes, and is sent them back when they have ended ----
 
-    def wish_to_book(self, who, doctor, slot, verb="book"):
-        return Wish(who, verb, "POST", "/appointments", {"schedule_id": slot, "doctor_id": doctor},
-                    self.load.lane(doctor), slot, doctor)
-
     def patient(self, who, doctor):
         """Books with one doctor, cancels, and moves within his agenda or into another's."""
         load, rnd, mine = self.load, self.random, []
         while True:
             what = rnd.random()
             if not mine or what < 0.55:
-                (w,) = yield [self.wish_to_book(who, doctor, load.slot(rnd, doctor))]
+                (w,) = yield [load.wish_to_book(who, doctor, load.slot(rnd, doctor))]
                 if w.granted:
                     mine.append(w.told.json["id"])
                 continue
@@ -278,12 +277,12 @@ class Client(threading.Thread):
     def rivals(self, who, other, doctor, beside):
         """Two accounts at two doctors of different partitions, in opposite orders, at overlapping times: their
         locks are asked for crosswise, and each may have one of the two."""
-        rnd = self.random
+        load, rnd = self.load, self.random
         while True:
-            i, k = rnd.sample(range(SLOTS - 1), 2)
-            one, two = (self.load.slots[doctor], self.load.slots[beside])
-            wishes = yield [self.wish_to_book(who, doctor, one[i]), self.wish_to_book(other, beside, two[k]),
-                            self.wish_to_book(other, doctor, one[k]), self.wish_to_book(who, beside, two[i])]
+            i, k = rnd.sample(range(SLOTS - KEPT), 2)
+            one, two = load.slots[doctor], load.slots[beside]
+            wishes = yield [load.wish_to_book(who, doctor, one[i]), load.wish_to_book(other, beside, two[k]),
+                            load.wish_to_book(other, doctor, one[k]), load.wish_to_book(who, beside, two[i])]
             held = [w for w in wishes if w.granted]
             yield [Wish(w.who, "cancel", "POST", f"/appointments/{w.told.json['id']}/cancel", {"reason": "a cold"},
                         w.lane, None, w.doctor, w.told.json["id"]) for w in held]
@@ -293,10 +292,10 @@ class Client(threading.Thread):
         load, rnd = self.load, self.random
         while True:
             a, b = rnd.sample(load.doctors, 2)
-            yield [self.wish_to_book(who, a, load.slot(rnd, b), "book_foreign")]
-            yield [self.wish_to_book(who, load.past[0], load.past[1], "book_past")]
-            (first,) = yield [self.wish_to_book(who, a, load.slot(rnd, a))]
-            again = self.wish_to_book(who, a, load.slots[a][0] if first.slot != load.slots[a][0] else load.slots[a][1], "book_reused")
+            yield [load.wish_to_book(who, a, load.slot(rnd, b), "book_foreign")]
+            yield [load.wish_to_book(who, load.past[0], load.past[1], "book_past")]
+            (first,) = yield [load.wish_to_book(who, a, load.slot(rnd, a))]
+            again = load.wish_to_book(who, a, load.slots[a][0] if first.slot != load.slots[a][0] else load.slots[a][1], "book_reused")
             again.key = first.key
             yield [again]
             to = rnd.choice(load.quiet)
@@ -408,7 +407,11 @@ class Load:
         return f"doctor {doctor}" if doctor in self.hot else "quiet doctors"
 
     def slot(self, rnd, doctor):
-        return rnd.choice(self.slots[doctor][:SLOTS - 1])
+        return rnd.choice(self.slots[doctor][:SLOTS - KEPT])
+
+    def wish_to_book(self, who, doctor, slot, verb="book"):
+        return Wish(who, verb, "POST", "/appointments", {"schedule_id": slot, "doctor_id": doctor},
+                    self.lane(doctor), slot, doctor)
 
     def keep(self, wishes):
         with self.lock:
@@ -428,6 +431,21 @@ class Load:
         return self.stack.sql("SELECT count(*) FROM agenda.dead_letter WHERE code = 'not storable'")[0][0]
 
     # ---- what scenarios need ----
+
+    def fulfil(self, *wishes):
+        """Somebody beside the clients has these wishes, all at once."""
+        somebody = Client(self, lambda _: None)
+        somebody.fulfil(wishes)
+        somebody.asker.close()
+
+    @contextlib.contextmanager
+    def hushed(self):
+        """Within the block the clients have no wishes, and all that they had are fulfilled; then gaps count anew."""
+        with contextlib.ExitStack() as turns:
+            for c in self.clients:
+                turns.enter_context(c.turn)
+            yield
+        self.mark()
 
     def mark(self):
         """Gaps count from here on."""

@@ -85,9 +85,10 @@ def judge(load):
 
 
 def _lives(changes):
-    """The wishes that were granted about each appointment, in the order in which that was heard."""
+    """The wishes that were granted about each appointment, in the order in which that was heard; what ends it comes
+    last, also when somebody had to ask again and heard later of what came before."""
     lives = defaultdict(list)
-    for w in sorted((w for w in changes if w.granted), key=lambda w: w.ended):
+    for w in sorted((w for w in changes if w.granted), key=lambda w: (w.verb in ("cancel", "decline"), w.ended)):
         if w.verb in ("book", "reschedule", "cancel", "confirm", "decline"):
             lives[w.appointment or w.told.json["id"]].append(w)
     return lives

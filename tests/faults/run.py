@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 import traceback
@@ -15,7 +16,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-from grounds import cluster, previous_commit  # noqa: E402
+from grounds import TEST_BIN, cluster, previous_commit  # noqa: E402
 from load import Load  # noqa: E402
 from oracle import judge  # noqa: E402
 from scenarios import FAKETIME, SCENARIOS  # noqa: E402
@@ -34,6 +35,8 @@ class Result:
     def wrong(self):
         """What is, in sentences."""
         found = self.verdict is not None and self.verdict.found
+        if self.row.tests:
+            return self.trouble
         if self.row.caught:
             return "" if found else f"the oracle has not noticed\n{self.trouble}"
         said = [self.trouble] if self.trouble else []
@@ -47,7 +50,7 @@ class Result:
         counts = (f"{v.requests:>8} {v.accepted:>8} {len(v.lost):>5} {len(v.doubled):>7} {len(v.order):>5}"
                   if v else f"{'-':>8} {'-':>8} {'-':>5} {'-':>7} {'-':>5}")
         bound = "-" if row.bound is None else f"{row.bound * 1000:.0f}"
-        word = "  WRONG" if self.wrong else "  caught" if row.caught else ""
+        word = "  WRONG" if self.wrong else "  caught, by tests" if row.tests else "  caught" if row.caught else ""
         return f"{row.name:<25} {counts} {self.gap * 1000:>7.0f} {bound:>6}  {self.took:.0f} s{word}"
 
 
@@ -99,6 +102,19 @@ def keep(row, stack, load, result):
             f.write(json.dumps(w.journal()) + "\n")
 
 
+def tested(row):
+    """A control that no load drives for certain: the tests that notice it pass, and without the rule they fail."""
+    result, begun = Result(row), time.monotonic()
+    for rule, wanted in (("none", 0), (row.name.removeprefix("control-"), 1)):
+        done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", "-c", ROOT / "tests" / "pytest.ini", "--rootdir", ROOT / "tests",
+                               *(ROOT / "tests" / test for test in row.tests)], text=True, capture_output=True, check=False,
+                              env={**os.environ, "HEALTHMED_BIN": TEST_BIN, "MUTANT": rule})
+        if done.returncode != wanted:
+            result.trouble = f"{' '.join(row.tests)} with MUTANT={rule}:\n{done.stdout[-2000:]}"
+    result.took = time.monotonic() - begun
+    return result
+
+
 class Shared:
     """The cluster that scenarios share; anew when one has left it broken."""
 
@@ -117,6 +133,9 @@ class Shared:
 
     def _run(self, row, again=True):
         try:
+            if row.tests:
+                self.leave()
+                return tested(row)
             if row.ground is None:
                 self.stack = self.stack or cluster().__enter__()
                 result = judged(row, self.stack)

@@ -3,16 +3,21 @@
 A function gets the stack and its load, breaks something, and returns when it is mended.  Between the two it waits
 until the load goes on: that is the point.
 """
+import base64
 import contextlib
+import json
 import os
 import random
 import signal
+import struct
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+import msgpack
 import psycopg2
 
 import grounds
@@ -20,7 +25,7 @@ from grounds import NATS, TEST_BIN
 from load import Asker, Wish, partition_of
 from growth import Sampler
 from natsclient import ApiError, Timeout
-from stack import BIN, wait_until
+from stack import BIN, ROOT, wait_until
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 POINTS = ("after_lock", "before_commit", "in_commit", "after_commit", "before_outcome")
@@ -62,6 +67,12 @@ def start_as(stack, name, binary, **environment):
         stack.stack("start", name, check=False)     # it may die before it is well
     finally:
         stack.environment = usual
+
+
+def tests_of(rule):
+    """Those of processes that tests/mutants.txt names for a rule."""
+    lines = [line.split() for line in (ROOT / "tests" / "mutants.txt").read_text().splitlines()]
+    return tuple(test for name, *tests in lines if name == rule for test in tests if ".py" in test)
 
 
 def components(stack):
@@ -176,9 +187,17 @@ def cluster_killed(stack, load):
 
 
 def stream_deleted(stack, load):
+    """Sequences begin anew, far below what the cursors remember.  Whoever asks again hides what was overlooked there:
+    so somebody is told 202 and trusts in that, and the journal does not know of him.  `verify` does."""
+    load.go_on(40)
+    made = json.loads(stack.seed("--patients", 1))
+    token, doctor = stack.token("patient", made["first_patient"]), load.hot[0]
     load.mark()
     with stack.nats() as nats:
         nats.js("STREAM.DELETE.BOOKING")
+    key = str(uuid.uuid4())
+    wait_until(lambda: stack.post("/appointments", token, key=key, headers={"Prefer": "respond-async"},
+                                  schedule_id=load.slots[doctor][-1], doctor_id=doctor).status == 202, 20, "it is accepted")
     load.go_on()
 
 
@@ -234,6 +253,83 @@ def poisoned(stack, load):
         wait_until(lambda path=path: stack.get(path, bad).json["status"] == "failed", 10, "the poisonous command has failed")
     stack.sql("ALTER TABLE agenda.appointment DROP CONSTRAINT planted")
     load.go_on()
+
+
+def in_a_foreign_name(stack, load):
+    """A gateway that has gone mad tells a mailbox that somebody cancels what somebody else has booked."""
+    load.mark()
+    (patient, stranger), doctor = load.people["patient"][-4:-2], load.hot[0]
+    booked = load.wish_to_book(patient, doctor, load.slots[doctor][-1])
+    load.fulfil(booked)
+    nonce = uuid.uuid4()
+    request = base64.urlsafe_b64encode(struct.pack(">Q", doctor) + nonce.bytes + bytes(8)).rstrip(b"=").decode()
+    with stack.nats() as nats:
+        nats.stored("BOOKING", f"healthmed.v1.booking.{partition_of(doctor)}.{doctor}",
+                    msgpack.packb({"id": booked.told.json["id"], "doctor_id": doctor, "reason": "a cold"}),
+                    {"Healthmed-Call": "booking.cancel", "Healthmed-Request": request, "Healthmed-Role": "patient",
+                     "Healthmed-User": str(stranger.id)})
+    wait_until(lambda: stack.sql("SELECT id FROM agenda.request WHERE id = %s", str(nonce)), 10, "it is decided")
+    load.go_on()
+
+
+def apart(stack, load):
+    """Two doctors whose mailboxes two workers own."""
+    owner = dict(stack.sql("SELECT objid::integer, pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 7002 AND granted"))
+    one = load.hot[0]
+    return one, next(d for d in load.doctors if owner[partition_of(d)] != owner[partition_of(one)])
+
+
+def swapped(stack, load):
+    """Two patients move to each other's doctor, and two others ask for the slots that they leave.  Each worker has
+    one of both, and reads all before the other writes any: it is held twice, the first time with something else in
+    hand until it has these two commands before it, the second time with them in hand."""
+    one, two = apart(stack, load)
+    ana, rui, eva, ivo = load.people["patient"][-6:-2]
+    doctors, slots, wish = {d.id: d for d in load.people["doctor"]}, load.slots, load.wish_to_book
+    with load.hushed(), RequestsLocked(stack) as first, RequestsLocked(stack) as second:
+        homes = wish(ana, one, slots[one][-1]), wish(rui, two, slots[two][-1])
+        load.fulfil(*homes)
+        plugs = [Wish(doctors[d], "edit", "PUT", f"/schedules/{slots[d][-1]}", {"active": True}, load.lane(d), slots[d][-1], d)
+                 for d in (one, two)]
+        wishes = [Wish(home.who, "reschedule", "PUT", f"/appointments/{home.told.json['id']}",
+                       {"schedule_id": slots[to][-2], "doctor_id": to}, load.lane(to), slots[to][-2], to, home.told.json["id"])
+                  for home, to in zip(homes, (two, one))]
+        wishes += [wish(eva, one, slots[one][-1]), wish(ivo, two, slots[two][-1])]
+        askers = [threading.Thread(target=load.fulfil, args=some) for some in (plugs, wishes)]
+        first.start()
+        first.join()
+        for asking, some in zip(askers, (plugs, wishes)):
+            asking.start()
+            wait_until(lambda some=some: all(w.tries and w.tries[0].heard for w in some), 10, "they are accepted")
+        second.start()
+        wait_until(lambda: waiting(stack, "healthmed") == 1, 5, "the second lock is next")
+        first.release()
+        second.join()
+        wait_until(lambda: waiting(stack, "healthmed_booking") == 2, 5, "both workers are held")
+        second.release()
+        for asking in askers:
+            asking.join()
+    load.go_on()
+
+
+class RequestsLocked:
+    """Once it is there, workers decide and cannot write what they decided."""
+
+    def __init__(self, stack):
+        self.connection = psycopg2.connect(stack.env["DATABASE_URL"])
+        self.locking = threading.Thread(target=self.connection.cursor().execute, args=("LOCK TABLE agenda.request IN SHARE MODE",))
+        self.start, self.join, self.release = self.locking.start, self.locking.join, self.connection.close
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+
+def waiting(stack, user):
+    """How many sessions of a user wait for a lock."""
+    return stack.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND wait_event_type = 'Lock'", user)[0][0]
 
 
 def clock_off(seconds):
@@ -390,6 +486,7 @@ class Row(NamedTuple):
     ground: Callable | None = None              # its own; None: the cluster that all share
     caught: bool = False                        # a control: something is wrong, and the oracle must say so
     alone: bool = False                         # only when it is asked for
+    tests: tuple = ()                           # which drive it instead of a load, and notice it
     patience: int = 60                          # seconds until a wish without an outcome is a lost one
 
 
@@ -406,6 +503,8 @@ SCENARIOS = [
     Row("clock-behind", "the clock of an owner is ten minutes behind", 2, clock_off(-600), ("faketime",)),
     Row("poison", "mailboxes are poisoned", 2, poisoned, brief=True),
     Row("cancelled", "statements of the owners are cancelled", 2, cancelled),
+    Row("foreign-name", "a gateway goes mad and asks in a foreign name", 2, in_a_foreign_name),
+    Row("swapped", "two move to each other's doctor, others to where they were", 2, swapped),
     Row("redis", "Redis is killed", 1, killed("redis")),
     Row("standby", "a standby is killed", 2, standby_killed),
     Row("primary", "the primary is killed and a standby promoted", 5, primary_killed, brief=True),
@@ -431,5 +530,7 @@ SCENARIOS = [
           "doctor_of_command": nothing, "slot_once": nothing, "patient_once": nothing, "slot_time": nothing,
           "slot_booked": nothing, "transition": nothing, "has_report": nothing, "request_once": nothing,
           "body_of_request": nothing, "patient_locks": nothing, "cursor_identity": stream_deleted, "bisect": poisoned,
-          "retry_outage": cancelled}.items()),
+          "retry_outage": cancelled, "owner_of_command": in_a_foreign_name, "former_cursor": swapped}.items()),
+    *(Row(f"control-{rule}", f"without the rule {rule}", None, None, caught=True, tests=tests_of(rule))
+      for rule in ("gone", "cursor_fence", "lock_order")),
 ]

@@ -36,7 +36,7 @@
 enum {
 	SUBJECT = 128, PARTS = 64, NAME = 64, QUEUE = 8192,
 	HEARTBEAT_MS = 500, MISSED = 3, ECHO_MS = 1000,
-	STEP_MS = 500,			/* until what is not answered is asked again */
+	STEP_MS = 100,			/* until what is not answered is asked again; then twice as long */
 	FORSAKEN_S = 5,			/* a consumer that nobody listens to goes by itself */
 	MAKE_TRIES = 4,
 	DEDUPE_S = 120,			/* longer than a relay takes to repeat itself; commands need none */
@@ -54,15 +54,18 @@ static const struct { const char *name, *subjects; int64_t keep; enum full full;
 
 /*
  * The API: a request, and its error told apart from its answer.  In a cluster what finds no leader,
- * or is given to a node that has just died, is answered by nobody: it must be asked again.
+ * or is given to a node that has just died, is answered by nobody: it must be asked again.  A new
+ * reader of three servers, one of them dead, is given to that one each third time.
  */
 
-/* A step of the way to the deadline. */
-static int64_t step_to(int64_t until)
+/* A step of the way to the deadline; the next one is twice as long. */
+static int64_t step_to(int64_t until, int64_t *step)
 {
-	const int64_t step = clock_mono() + STEP_MS * MS;
+	const int64_t at = clock_mono() + *step;
 
-	return until != 0 && until < step ? until : step;
+	if (*step < SECOND)
+		*step *= 2;
+	return until != 0 && until < at ? until : at;
 }
 
 static err_t ask_once(struct ctx *c, struct bus *b, const char *verb, const char *stream,
@@ -90,10 +93,11 @@ static err_t ask(struct ctx *c, struct bus *b, const char *verb, const char *str
 		 const struct buf *body, struct str *answer, int64_t *code)
 {
 	const int64_t until = c->deadline;
+	int64_t step = STEP_MS * MS;
 	err_t e;
 
 	do {
-		c->deadline = step_to(until);
+		c->deadline = step_to(until, &step);
 		e = ask_once(c, b, verb, stream, body, answer, code);
 	} while (e.code == ERR_timeout && clock_left(until) > 0);
 	c->deadline = until;
@@ -611,6 +615,7 @@ err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filt
 {
 	const int64_t until = c->deadline;
 	struct part *p = part_of(r, number);
+	int64_t step = STEP_MS * MS;
 	err_t e;
 
 	if (p == NULL && r->nparts == PARTS)
@@ -618,7 +623,7 @@ err_t reader_start(struct ctx *c, struct reader *r, int number, const char *filt
 	if (p == NULL)
 		*(p = &r->part[r->nparts++]) = (struct part) { .number = number };
 	do {		/* each time another consumer: the former one finds that nobody listens */
-		c->deadline = step_to(until);
+		c->deadline = step_to(until, &step);
 		e = start(c, r, p, filter, from_seq);
 	} while (e.code == ERR_timeout && clock_left(until) > 0);
 	c->deadline = until;

@@ -7,8 +7,8 @@ A process is judged by its second minute and later: buffers, caches and pools ha
 the least that it had in the second half of that time is more than the least of the first half, by more than GROWTH: what
 is collected now and then goes up and down.  The slopes are those of the straight line through the samples.
 
-What shares a port shares its clients: one that is killed leaves them to the others, until they move on.  So the files of
-the proxies are judged together.
+What shares a port shares its clients: one that is killed leaves them to the others, until they move on.  So of the files
+of the proxies each is held to have its share.
 """
 import os
 import sys
@@ -72,7 +72,7 @@ class Sampler:
                     continue
                 pid, memory, files = found
                 if name.startswith(TOGETHER):
-                    files = sum(its for *_, its in together)
+                    files = sum(its for *_, its in together) / len(together)
                 self.samples.setdefault((name, pid), []).append((time.monotonic(), memory, files))
 
     def report(self):
@@ -86,7 +86,7 @@ class Sampler:
             slopes = slope([(t, m) for t, m, _ in late]), slope([(t, f) for t, _, f in late])
             most = GROWTH.get(name.split("-")[0], USUAL)
             grows = any(rise([s[i] for s in late]) > most[i - 1] for i in (1, 2))
-            print(f"    {name:<24} {ended - began:>7.0f} {late[-1][1]:>8} {slopes[0]:>8.1f} {late[-1][2]:>6} {slopes[1]:>8.2f}"
+            print(f"    {name:<24} {ended - began:>7.0f} {late[-1][1]:>8} {slopes[0]:>8.1f} {late[-1][2]:>6.0f} {slopes[1]:>8.2f}"
                   f"{'  GROWS' if grows else ''}", file=sys.stderr)
             growing += [f"{name} by {slopes[0]:.0f} KiB and {slopes[1]:.1f} files a minute"] if grows else []
         return growing

@@ -446,8 +446,14 @@ def cancelled(stack, load):
 
 
 def warm_up(stack, load):
-    """Every thread of the gateways has served somebody, and has touched the memory that it needs for that."""
-    asker, patient = Asker(), load.reported[0]
+    """Every thread of the gateways has served somebody who has had as much as anybody will have, so that it has touched
+    the memory that it needs."""
+    asker, patient, doctor = Asker(), load.people["patient"][-3], load.hot[0]
+    for _ in range(50):
+        booked = load.wish_to_book(patient, doctor, load.slots[doctor][-1])
+        load.fulfil(booked)
+        id = booked.told.json["id"]
+        load.fulfil(Wish(patient, "cancel", "POST", f"/appointments/{id}/cancel", {"reason": "a cold"}, booked.lane, None, doctor, id))
     for gateway in stack.urls:
         for path in ("/appointments", f"/doctors/{load.hot[0]}/slots"):
             tries = [asker.send(Wish(patient, "read", "GET", path), gateway, n) for n in range(GATEWAY_THREADS)]

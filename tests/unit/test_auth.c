@@ -239,7 +239,7 @@ TEST(what_is_no_token_is_refused_before_it_is_parsed)
 
 TEST(a_gateway_without_keys_or_with_a_private_one_does_not_start)
 {
-	char why[256] = "", secret[1024], open[1024];
+	char why[256] = "", secret[1024], open[1024], both[2048];
 
 	(void) ring();
 	assert_null(auth_open("/nonexistent", "i", "a", why));
@@ -247,6 +247,9 @@ TEST(a_gateway_without_keys_or_with_a_private_one_does_not_start)
 	write_file("secret.pem", private);
 	assert_null(auth_open(folder, "i", "a", why));
 	assert_non_null(strstr(why, "secret.pem"));
+	(void) snprintf(both, sizeof both, "%s%s", public, private);
+	write_file("secret.pem", both);
+	assert_null(auth_open(folder, "i", "a", why));
 	remove_file("secret.pem");
 	make_key("P-384", secret, open);
 	write_file("wide.pem", open);

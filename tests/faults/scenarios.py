@@ -87,6 +87,16 @@ def state_of(pid):
         return None
 
 
+def outsider(stack):
+    """The token of somebody of whom the journal does not know."""
+    return stack.token("patient", json.loads(stack.seed("--patients", 1))["first_patient"])
+
+
+def asked(stack, who, doctor, slot, key):
+    """What is told who does not wait for the outcome of a booking."""
+    return stack.post("/appointments", who, key=key, headers={"Prefer": "respond-async"}, schedule_id=slot, doctor_id=doctor)
+
+
 # ---- faults ----
 
 def nothing(stack, load):
@@ -190,14 +200,11 @@ def stream_deleted(stack, load):
     """Sequences begin anew, far below what the cursors remember.  Whoever asks again hides what was overlooked there:
     so somebody is told 202 and trusts in that, and the journal does not know of him.  `verify` does."""
     load.go_on(40)
-    made = json.loads(stack.seed("--patients", 1))
-    token, doctor = stack.token("patient", made["first_patient"]), load.hot[0]
+    somebody, doctor, key = outsider(stack), load.hot[0], str(uuid.uuid4())
     load.mark()
     with stack.nats() as nats:
         nats.js("STREAM.DELETE.BOOKING")
-    key = str(uuid.uuid4())
-    wait_until(lambda: stack.post("/appointments", token, key=key, headers={"Prefer": "respond-async"},
-                                  schedule_id=load.slots[doctor][-1], doctor_id=doctor).status == 202, 20, "it is accepted")
+    wait_until(lambda: asked(stack, somebody, doctor, load.slots[doctor][-1], key).status == 202, 20, "it is accepted")
     load.go_on()
 
 
@@ -229,8 +236,8 @@ def workers(stack):
 
 def poisoned(stack, load):
     """Messages that are no commands, in mailboxes of those in demand; and a patient whom the database refuses, in
-    one batch with others: the workers are held until all are there."""
-    bad, pids = load.people["patient"][-2], [stack.pid(name) for name in workers(stack)]
+    one batch with somebody else: the workers are held until all are there."""
+    bad, good, pids = load.people["patient"][-2], outsider(stack), [stack.pid(name) for name in workers(stack)]
     stack.sql(f"ALTER TABLE agenda.appointment ADD CONSTRAINT planted CHECK (patient_id <> {bad.id}) NOT VALID")
     load.mark()
     for pid in pids:
@@ -242,15 +249,15 @@ def poisoned(stack, load):
                 nats.stored("BOOKING", f"{subject}.{doctor}", b"", {})
                 nats.stored("BOOKING", f"{subject}.{doctor}", b"\xdf\xff\xff\xff\xff", {"Healthmed-Call": "booking.book"})
                 nats.stored("BOOKING", f"{subject}.no-number", b"junk", {})
-        asked = [stack.post("/appointments", bad, schedule_id=load.slots[doctor][-1], doctor_id=doctor,
-                            headers={"Prefer": "respond-async"}, key=str(uuid.uuid4())).json for doctor in load.hot]
-        load.poisoned = len(asked)
+        wishes = [(who, doctor, load.slots[doctor][slot]) for doctor in load.hot for who, slot in ((bad, -1), (good, -2))]
+        told = [(who, asked(stack, who, doctor, slot, str(uuid.uuid4())).json) for who, doctor, slot in wishes]
+        load.poisoned = len(load.hot)
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-    for pending in asked:
+    for who, pending in told:
         path = f"/appointments/requests/{pending['request_id']}"
-        wait_until(lambda path=path: stack.get(path, bad).json["status"] == "failed", 10, "the poisonous command has failed")
+        wait_until(lambda who=who, path=path: stack.get(path, who).json["status"] != "pending", 10, "it is decided")
     stack.sql("ALTER TABLE agenda.appointment DROP CONSTRAINT planted")
     load.go_on()
 

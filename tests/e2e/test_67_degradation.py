@@ -134,7 +134,7 @@ def test_a_full_disk_of_the_broker_refuses_at_once_and_nothing_that_was_accepted
         assert own.get("/appointments", people[0]).status == 200, "reads go on"
         assert own.http("GET", "//readyz").status == 200 and own.http("GET", "//readyz?verbose").status == 503
         (store / "filler").unlink()
-        own.stop("nats")                        # this release of the server has to be started anew
+        own.kill("nats")                        # this release of the server has to be started anew, and does not end by itself
         own.up()
         assert wait_until(lambda: (a := book(own, people[1], slots[1], doctor, key="once")).status == 201 and a, 10, "it goes on")
         assert book(own, people[34], slots[34], doctor).status == 201

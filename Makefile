@@ -117,7 +117,7 @@ asan:	## the same with AddressSanitizer and UBSan, in the tests and in the proce
 tsan:	## the tests of gateway and worker with ThreadSanitizer
 	@echo building with ThreadSanitizer && $(BUILD) -s B=$B/tsan $(AS_TSAN) programs
 	@HEALTHMED_BIN=$(abspath $B/tsan/healthmed) STACK_PATIENCE=90 $(SANE) \
-		tests/run $(UNIT:$B/%=$B/tsan/%) $(WITH:$B/%=$B/tsan/%) -- -m 'not slow' $(RACES)
+		MARK='not slow' tests/run $(UNIT:$B/%=$B/tsan/%) $(WITH:$B/%=$B/tsan/%) -- $(RACES)
 mutants:	## switches off one rule of rule.h after the other: some test must fail for each
 	@echo building the mutants && $(BUILD) -s B=$B/mutants $(AS_MUTANTS) programs
 	@B=$B/mutants HEALTHMED_BIN=$(abspath $B/mutants/healthmed) tests/mutants

@@ -11,6 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from stack import BIN, Stack  # noqa: E402
 
+if lane := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):    # modules run side by side
+    first = 20000 + 1000 * (int(lane) % 12)
+    os.environ["STACK_PORTS"] = f"{first}-{first + 999}"
+
 
 @pytest.fixture(scope="session")
 def stack():

@@ -7,6 +7,7 @@ import pytest
 
 from stack import Stack, at_once, cpf, wait_until
 
+pytestmark = pytest.mark.alone
 PATIENT = {"Prefer": "wait=30"}         # where a mailbox is behind, who does not say so is told 202
 
 

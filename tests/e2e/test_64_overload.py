@@ -12,6 +12,7 @@ import pytest
 
 from stack import Stack, at_once, wait_until
 
+pytestmark = pytest.mark.alone
 THREADS = 32
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from stack import BIN, Stack, at_once, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def own():

@@ -9,6 +9,8 @@ import pytest
 
 from stack import Stack, at_once, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def own():

@@ -12,6 +12,8 @@ import pytest
 
 from stack import Stack, at_once, wait_until
 
+pytestmark = pytest.mark.alone
+
 WORKERS = ("actor-booking", "actor-booking-2")
 DOCTORS, SLOTS = 64, 400
 

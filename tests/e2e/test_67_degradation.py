@@ -11,6 +11,8 @@ import pytest
 from natsclient import Timeout
 from stack import Stack, at_once, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def own():

@@ -15,6 +15,8 @@ import pytest
 
 from stack import ROOT, Stack, wait_until
 
+pytestmark = pytest.mark.alone
+
 pytestmark = pytest.mark.slow
 
 

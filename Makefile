@@ -111,8 +111,8 @@ test check:	## builds and runs every test on servers of its own; ends with one l
 	@echo building the tests && $(BUILD) -s programs && $(BUILD) -s B=$(FUZZ_B) $(AS_ASAN) replayers
 	@[ -z "$(findstring faults,$(PYTESTS))" ] || $(BUILD) -s B=$B/mutants $(AS_MUTANTS) $B/mutants/healthmed
 	@$(SANE) tests/run $(UNIT) $(HISTORIES) $(WITH) $(REPLAY) -- $(PYTESTS)
-asan:	## the same with AddressSanitizer and UBSan, in the tests and in the processes tested; without faults
-	@$(MAKE) --no-print-directory B=$B/asan FUZZ_B=$B/asan $(AS_ASAN) STACK_PATIENCE=90 \
+asan:	## the same with AddressSanitizer and UBSan, in the tests and in the processes tested; without faults and plans
+	@MARK='not plans' $(MAKE) --no-print-directory B=$B/asan FUZZ_B=$B/asan $(AS_ASAN) STACK_PATIENCE=90 \
 		PYTESTS='$(filter-out %faults,$(PYTESTS))' test
 tsan:	## the tests of gateway and worker with ThreadSanitizer
 	@echo building with ThreadSanitizer && $(BUILD) -s B=$B/tsan $(AS_TSAN) programs

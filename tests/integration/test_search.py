@@ -15,7 +15,7 @@ import pytest
 
 from stack import ROOT, Stack, wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.plans]
 DOCTORS, SLOTS_OF_EACH = 100_000, 20
 BIG = {"account", "doctor", "address", "card", "practice", "free_slot", "name_word", "term"}
 PLAN = re.compile(r"duration: (\S+) ms  plan:\n((?:\t[^\n]*\n)+)")

@@ -867,7 +867,7 @@ static enum state await_outcome(struct waiter *w, int64_t patience, int64_t unti
 err_t bus_command(struct ctx *c, struct bus *b, const char *subject, struct headers *h,
 		  struct str body, int64_t wait_us, size_t size, struct bus_outcome *out)
 {
-	char *room = arena_alloc(c->mem, size);
+	char *room = arena_room(c->mem, size);
 	struct waiter *w = room == NULL ? NULL :
 		waiter_take(b, wait_us == 0 ? ACK : VERDICT, room, size);
 	const int64_t until = until_of(c);

@@ -15,7 +15,7 @@
 #include "broker/base/digest.h"
 
 enum {
-	LOOK_FIRST = 1500,	/* doctors of the order that are looked at before it is known how many fit */
+	LOOK_FIRST = 500,	/* doctors of the order that are looked at before it is known how many fit */
 	LOOK_ALL   = INT32_MAX,
 	MANY       = 400,	/* so many who fit are sooner met in an order than gathered */
 	MANY_APART = 800,	/* more, where meeting them is dearer, or gathering them cheaper */

@@ -15,9 +15,7 @@ import pytest
 
 from stack import ROOT, Stack, wait_until
 
-pytestmark = pytest.mark.alone
-
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -218,6 +218,22 @@ TEST(every_changed_byte_of_a_token_is_noticed)
 	}
 }
 
+/* Two numbers of nought satisfy the equation of who does not look at them; all ones are beyond the group. */
+TEST(a_signature_of_numbers_that_none_has_is_refused)
+{
+	static const char digits[] = { 'A', '_' };
+	char copy[4096];
+
+	for (size_t i = 0; i < COUNT(digits); i++) {
+		(void) snprintf(copy, sizeof copy, "%s", good(NOBODY));
+		assert_err(check(fresh(), copy, NOW), none);
+		memset(strrchr(copy, '.') + 1, digits[i], 86);
+		if (digits[i] == '_')
+			copy[strlen(copy) - 1] = 'w';	/* 64 bytes end within the last digit */
+		assert_err(check(fresh(), copy, NOW), bad_token);
+	}
+}
+
 TEST(what_is_no_token_is_refused_before_it_is_parsed)
 {
 	static const char *const bad[] = {

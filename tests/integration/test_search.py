@@ -112,16 +112,16 @@ def nodes(plan):
 
 
 class Cost:
-    """What the statements of one request did; the time of the sample, some 0.8 ms where one is taken, is told apart."""
+    """What the statements of one request did, but for the sample where one is taken: its time is told apart."""
 
     def __init__(self, log):
-        plans = [(float(ms), json.loads(text)) for ms, text in PLAN.findall(log)]
-        plans = [(ms, p["Plan"], p["Query Text"].lstrip("(")) for ms, p in plans
+        plans = [(float(ms), p["Plan"], p["Query Text"].lstrip("(")) for ms, p in
+                 ((ms, json.loads(text)) for ms, text in PLAN.findall(log))
                  if re.search(r"users\.(card|practice|term|free_slot)", p["Query Text"])]
         self.sample = sum(ms for ms, _, text in plans if text.startswith("WITH sample"))
-        self.plans = [(ms, plan) for ms, plan, text in plans if text.startswith(("SELECT", "WITH sample"))]
+        self.plans = [(ms, plan) for ms, plan, text in plans if text.startswith("SELECT")]
         every = [n for _, plan in self.plans for n in nodes(plan)]
-        self.ms = sum(ms for ms, _, text in plans if text.startswith("SELECT"))
+        self.ms = sum(ms for ms, _ in self.plans)
         self.blocks = sum(p["Shared Hit Blocks"] + p["Shared Read Blocks"] for _, p in self.plans)
         self.rows = int(sum(n["Actual Rows"] * n["Actual Loops"] for n in every if "Relation Name" in n))
         self.scanned = {n["Relation Name"] for n in every if n["Node Type"] == "Seq Scan"} & BIG
